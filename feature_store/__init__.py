@@ -1,0 +1,1 @@
+"""A Parquet store for columns by time and market: keyed, incremental, atomic. It knows no finance."""

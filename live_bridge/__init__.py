@@ -1,0 +1,1 @@
+"""Trade what the lab proved: one tick at a time, no order twice and none lost."""
