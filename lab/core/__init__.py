@@ -1,0 +1,1 @@
+"""Frozen types that everything else speaks: panels, features, timeframes, markets, settings, errors."""

@@ -1,0 +1,18 @@
+"""What a user may set: strict models, defaults as YAML beside them, and the reader that names file and line."""
+
+from lab.core.settings.document import Section, parse_document
+from lab.core.settings.sections import (
+    CostSettings,
+    Fraction,
+    RiskSettings,
+    SearchSettings,
+)
+
+__all__ = [
+    "CostSettings",
+    "Fraction",
+    "RiskSettings",
+    "SearchSettings",
+    "Section",
+    "parse_document",
+]

@@ -1,0 +1,135 @@
+"""From YAML text to a validated frozen model, with one message per fault, each naming file, line and key."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lab.core.errors import ConfigError
+
+__all__ = ["Section", "parse_document"]
+
+Location = tuple[str | int, ...]
+
+
+class Section(BaseModel):
+    """Base of every part of a file a user writes: frozen, unknown keys refused, no silent conversions."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=True
+    )
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def parse_document(text: str, model: type[M], *, source: str) -> M:
+    """Read YAML `text` into `model`.
+
+    Parameters
+    ----------
+    text : str
+        YAML, loaded safely: tags, duplicate keys and non-mappings are refused.
+    model : type of pydantic.BaseModel
+        Normally a :class:`Section`.
+    source : str
+        Name of the file, for the messages.
+
+    Raises
+    ------
+    ConfigError
+        With one line per fault: ``file:line: key: what was found, what is allowed``.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if not isinstance(root, yaml.MappingNode):
+            raise ConfigError(
+                f"{source}:1: expected 'key: value' lines, found {'nothing' if root is None else root.id}"
+            )
+        lines: dict[Location, int] = {}
+        _index(root, (), lines, source)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        raise ConfigError(
+            f"{source}:{line}: not readable as plain YAML: {getattr(error, 'problem', error)}"
+        ) from None
+    except RecursionError:
+        raise ConfigError(
+            f"{source}:1: nested too deeply; expected a few levels of keys"
+        ) from None
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        faults = [_message(fault, lines, model, source) for fault in error.errors()]
+        raise ConfigError("\n".join(dict.fromkeys(faults))) from None
+
+
+def _index(
+    node: yaml.Node, at: Location, lines: dict[Location, int], source: str
+) -> None:
+    lines.setdefault(at, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*at, key.value)
+            if here in lines:
+                raise ConfigError(
+                    f"{source}:{key.start_mark.line + 1}: {_dotted(here)}: key given twice; keep one"
+                )
+            lines[here] = key.start_mark.line + 1
+            _index(value, here, lines, source)
+    elif isinstance(node, yaml.SequenceNode):
+        for position, value in enumerate(node.value):
+            _index(value, (*at, position), lines, source)
+
+
+def _message(
+    fault: Any, lines: dict[Location, int], model: type[BaseModel], source: str
+) -> str:
+    location: Location = fault["loc"]
+    known = location
+    while known and known not in lines:
+        known = known[:-1]
+    where = f"{source}:{lines.get(known, 1)}: {_dotted(location) or 'document'}"
+    if fault["type"] == "extra_forbidden":
+        allowed = _keys_at(model, location[:-1])
+        near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        return f"{where}: unknown key; {hint}allowed: {', '.join(allowed)}"
+    if fault["type"] == "missing":
+        return f"{where}: key missing; it is required"
+    text = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{where}: found {_shown(fault['input'])}, {text}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _dotted(location: Location) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def _keys_at(model: type[BaseModel], location: Location) -> list[str]:
+    current: Any = model
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = getattr(current, "model_fields", {}).get(part)
+        current = _model_in(field.annotation) if field else None
+    return sorted(getattr(current, "model_fields", {}))
+
+
+def _model_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _model_in(inner)
+        if found is not None:
+            return found
+    return None

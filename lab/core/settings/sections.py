@@ -1,0 +1,90 @@
+"""Sections that several files share: risk, costs, search."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from lab.core.settings.document import Section
+
+__all__ = ["CostSettings", "Fraction", "RiskSettings", "SearchSettings"]
+
+
+def _fraction(value: Any) -> Any:
+    if (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and not 0 <= value <= 1
+    ):
+        raise ValueError(
+            "expected a fraction between 0 and 1: keys ending in _pct are fractions, write 30 % as 0.30"
+        )
+    return value
+
+
+Fraction = Annotated[float, BeforeValidator(_fraction)]
+
+
+class RiskSettings(Section):
+    """Limits of one instance or portfolio; every figure is a fraction of its capital.
+
+    Examples
+    --------
+    >>> RiskSettings(max_position_pct=0.3).max_position_pct
+    0.3
+    """
+
+    max_position_pct: Fraction = Field(1.0, description="largest weight of one market")
+    max_exposure_pct: Fraction = Field(1.0, description="largest sum of weights")
+    rebalance_band_pct: Fraction = Field(
+        0.0, description="weight changes smaller than this are not traded"
+    )
+    min_order_pct: Fraction = Field(
+        0.0, description="orders below this fraction of equity are dust, not traded"
+    )
+    max_daily_loss_pct: Fraction = Field(
+        1.0,
+        description="loss since 00:00 UTC beyond which positions are only reduced until the next UTC day",
+    )
+
+
+class CostSettings(Section):
+    """Costs of trading: a preset, or explicit figures in basis points of traded notional."""
+
+    preset: Literal["conservative", "base", "optimistic"] | None = Field(
+        None, description="named figures"
+    )
+    fee_bps: float | None = Field(
+        None, ge=0, le=1_000, description="fee per trade, basis points of notional"
+    )
+    slippage_bps: float | None = Field(
+        None, ge=0, le=1_000, description="price concession, basis points"
+    )
+
+
+class SearchSettings(Section):
+    """Walk-forward search: how parameters are chosen and where they are judged.
+
+    ``train_bars``, ``test_bars``, ``purged_bars`` and ``embargo_bars`` count bars of the instance's timeframe.
+    """
+
+    trials: int = Field(
+        40, ge=1, le=1_000_000, description="parameter sets evaluated per fold"
+    )
+    splitter: Literal["rolling", "expanding"] = Field(
+        "rolling", description="how the training window moves"
+    )
+    sampler: Literal["tpe", "random", "grid"] = Field(
+        "tpe", description="how parameter sets are proposed"
+    )
+    train_bars: int = Field(365, ge=2, description="bars a fold is tuned on")
+    test_bars: int = Field(
+        90, ge=1, description="bars a fold is judged on, never seen in tuning"
+    )
+    purged_bars: int = Field(
+        1, ge=0, description="bars dropped between training and test"
+    )
+    embargo_bars: int = Field(
+        0, ge=0, description="bars dropped after each test before they may train again"
+    )
