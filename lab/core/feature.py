@@ -46,14 +46,10 @@ class Feature:
 
     def __post_init__(self) -> None:
         if self.lookback < 1:
-            raise ConfigError(
-                f"feature {self.name}: lookback {self.lookback} found, at least 1 bar expected"
-            )
+            raise ConfigError(f"feature {self.name}: lookback {self.lookback} found, at least 1 bar expected")
 
     @classmethod
-    def of(
-        cls, name: str, version: str, *, lookback: int, **parameters: Any
-    ) -> Feature:
+    def of(cls, name: str, version: str, *, lookback: int, **parameters: Any) -> Feature:
         """Build a feature from keyword parameters."""
         return cls(name, version, tuple(sorted(parameters.items())), lookback)
 

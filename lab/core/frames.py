@@ -49,13 +49,9 @@ def check_weights(frame: pl.DataFrame, *, name: str = "weights") -> pl.DataFrame
 
 
 def _check(frame: pl.DataFrame, numeric: tuple[str, ...], name: str) -> pl.DataFrame:
-    missing = [
-        column for column in ("ts", "market", *numeric) if column not in frame.columns
-    ]
+    missing = [column for column in ("ts", "market", *numeric) if column not in frame.columns]
     if missing:
-        raise FrameError(
-            f"{name}: columns {', '.join(missing)} missing; found {', '.join(frame.columns)}"
-        )
+        raise FrameError(f"{name}: columns {', '.join(missing)} missing; found {', '.join(frame.columns)}")
     if frame.schema["ts"] != TS:
         raise FrameError(
             f"{name}: ts is {frame.schema['ts']}, expected {TS}; "
@@ -63,16 +59,10 @@ def _check(frame: pl.DataFrame, numeric: tuple[str, ...], name: str) -> pl.DataF
         )
     bad = [column for column in numeric if not frame.schema[column].is_numeric()]
     if bad:
-        raise FrameError(
-            f"{name}: column {bad[0]} is {frame.schema[bad[0]]}, expected numbers"
-        )
+        raise FrameError(f"{name}: column {bad[0]} is {frame.schema[bad[0]]}, expected numbers")
     if frame["ts"].null_count() or frame["market"].null_count():
-        raise FrameError(
-            f"{name}: ts or market is null in some rows; every row needs both"
-        )
-    rest = [
-        column for column in frame.columns if column not in ("ts", "market", *numeric)
-    ]
+        raise FrameError(f"{name}: ts or market is null in some rows; every row needs both")
+    rest = [column for column in frame.columns if column not in ("ts", "market", *numeric)]
     ordered = frame.select(
         "ts",
         pl.col("market").cast(pl.String),

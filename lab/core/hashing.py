@@ -17,9 +17,7 @@ def canonical_json(value: Any) -> str:
     >>> canonical_json({"b": 1.0, "a": (1, None)})
     '{"a":[1,null],"b":1.0}'
     """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    )
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def digest(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -19,6 +20,7 @@ __all__ = ["Panel"]
 
 Field = str | Feature
 Array = NDArray[np.float64]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,26 +71,20 @@ class Panel:
     def __post_init__(self) -> None:
         rows, columns = len(self.bar), len(self.markets)
         if rows and (np.diff(self.bar) != 1).any():
-            raise FrameError(
-                "panel: bar numbers are not consecutive; build panels with Panel.from_frame"
-            )
+            raise FrameError("panel: bar numbers are not consecutive; build panels with Panel.from_frame")
         if len(self.ts) != rows:
             raise FrameError(f"panel: {len(self.ts)} timestamps for {rows} bars")
         frozen: dict[Field, Array] = {}
         for key, values in self.fields.items():
             if values.shape != (rows, columns):
-                raise FrameError(
-                    f"panel: field {key} has shape {values.shape}, expected ({rows}, {columns})"
-                )
+                raise FrameError(f"panel: field {key} has shape {values.shape}, expected ({rows}, {columns})")
             frozen[key] = _read_only(values)
         object.__setattr__(self, "fields", MappingProxyType(frozen))
         object.__setattr__(self, "bar", _read_only(self.bar))
         object.__setattr__(self, "ts", _read_only(self.ts))
 
     @classmethod
-    def from_frame(
-        cls, frame: pl.DataFrame, *, timeframe: str | Timeframe | None = None
-    ) -> Panel:
+    def from_frame(cls, frame: pl.DataFrame, *, timeframe: str | Timeframe | None = None) -> Panel:
         """Pivot a long frame onto the calendar grid between its first and last bar.
 
         Parameters
@@ -107,16 +103,12 @@ class Panel:
         if frame.is_empty():
             raise FrameError("panel: the frame has no rows; expected at least one bar")
         if frame.schema.get("ts") != TS or "market" not in frame.columns:
-            raise FrameError(
-                f"panel: expected columns ts ({TS}) and market; found {dict(frame.schema)}"
-            )
+            raise FrameError(f"panel: expected columns ts ({TS}) and market; found {dict(frame.schema)}")
         ts = frame["ts"].to_numpy().astype("datetime64[us]")
         grid = _detect(frame) if timeframe is None else Timeframe.parse(timeframe)
         if not grid.on_grid(ts).all():
             off = ts[~grid.on_grid(ts)]
-            raise FrameError(
-                f"panel: {len(off)} bars are off the {grid} grid (first {off[0]}Z)"
-            )
+            raise FrameError(f"panel: {len(off)} bars are off the {grid} grid (first {off[0]}Z)")
         numbers = grid.numbers(ts)
         bar = np.arange(numbers.min(), numbers.max() + 1, dtype=np.int64)
         markets = tuple(sorted(frame["market"].unique().to_list()))
@@ -140,9 +132,7 @@ class Panel:
             return self.fields[key]
         except KeyError:
             known = ", ".join(sorted(str(field) for field in self.fields))
-            raise DataError(
-                f"panel has no field {key}; it has {known}. Declare it in features()"
-            ) from None
+            raise DataError(f"panel has no field {key}; it has {known}. Declare it in features()") from None
 
     def __len__(self) -> int:
         return len(self.bar)
@@ -160,30 +150,21 @@ class Panel:
         """Return rows ``start … stop - 1`` by position; views, nothing is copied."""
         part = slice(start, stop)
         fields = {key: values[part] for key, values in self.fields.items()}
-        return Panel(
-            self.timeframe, self.bar[part], self.ts[part], self.markets, fields
-        )
+        return Panel(self.timeframe, self.bar[part], self.ts[part], self.markets, fields)
 
     def select(self, markets: Iterable[str]) -> Panel:
         """Return the panel of some markets, in the order given, as contiguous copies."""
         wanted = tuple(markets)
         unknown = [market for market in wanted if market not in self.markets]
         if unknown:
-            raise UnknownMarketError(
-                f"panel has no market {unknown[0]}; it has {', '.join(self.markets)}"
-            )
+            raise UnknownMarketError(f"panel has no market {unknown[0]}; it has {', '.join(self.markets)}")
         index = [self.markets.index(market) for market in wanted]
-        fields = {
-            key: np.ascontiguousarray(values[:, index])
-            for key, values in self.fields.items()
-        }
+        fields = {key: np.ascontiguousarray(values[:, index]) for key, values in self.fields.items()}
         return Panel(self.timeframe, self.bar, self.ts, wanted, fields)
 
     def with_fields(self, fields: Mapping[Field, Array]) -> Panel:
         """Return the panel with `fields` added, or replaced where the key exists."""
-        return Panel(
-            self.timeframe, self.bar, self.ts, self.markets, {**self.fields, **fields}
-        )
+        return Panel(self.timeframe, self.bar, self.ts, self.markets, {**self.fields, **fields})
 
     def to_frame(self, values: Array, name: str) -> pl.DataFrame:
         """Return a (T, N) array as a long frame ``ts, market, name``, sorted by ``ts``, then ``market``."""
@@ -191,16 +172,14 @@ class Panel:
         order = np.argsort(np.array(self.markets))
         return pl.DataFrame(
             {
-                "ts": pl.Series(np.repeat(self.ts, columns)).dt.replace_time_zone(
-                    "UTC"
-                ),
+                "ts": pl.Series(np.repeat(self.ts, columns)).dt.replace_time_zone("UTC"),
                 "market": [self.markets[i] for i in order] * rows,
                 name: np.ascontiguousarray(values[:, order]).reshape(-1),
             }
         )
 
 
-def _read_only(values: NDArray[np.generic]) -> NDArray[np.generic]:
+def _read_only(values: NDArray[Scalar]) -> NDArray[Scalar]:
     array = np.ascontiguousarray(values)
     if array.flags.writeable:
         # A view, so that the caller's own array stays writeable; the panel's never is.
@@ -210,15 +189,9 @@ def _read_only(values: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 def _detect(frame: pl.DataFrame) -> Timeframe:
-    step = (
-        frame.sort("market", "ts")
-        .select(pl.col("ts").diff().over("market").min())
-        .item()
-    )
+    step = frame.sort("market", "ts").select(pl.col("ts").diff().over("market").min()).item()
     if step is None or step.total_seconds() < 60 or step.total_seconds() % 60:
-        raise FrameError(
-            f"panel: timeframe cannot be told from bars {step} apart; pass timeframe="
-        )
+        raise FrameError(f"panel: timeframe cannot be told from bars {step} apart; pass timeframe=")
     minutes = int(step.total_seconds()) // 60
     for unit, size in (("w", 10_080), ("d", 1_440), ("h", 60), ("m", 1)):
         if minutes % size == 0:

@@ -64,14 +64,8 @@ class Timeframe:
             return text
         match = _PATTERN.fullmatch(text) if isinstance(text, str) else None
         if match is None:
-            hint = (
-                " (a month has no constant length; use 1w)"
-                if str(text).endswith("M")
-                else ""
-            )
-            raise ConfigError(
-                f"timeframe {text!r} not understood{hint}: use 1m, 5m, 15m, 1h, 4h, 1d or 1w"
-            )
+            hint = " (a month has no constant length; use 1w)" if str(text).endswith("M") else ""
+            raise ConfigError(f"timeframe {text!r} not understood{hint}: use 1m, 5m, 15m, 1h, 4h, 1d or 1w")
         return cls(seconds=int(match[1]) * _UNIT_SECONDS[match[2]], name=match[0])
 
     @property

@@ -18,9 +18,7 @@ Location = tuple[str | int, ...]
 class Section(BaseModel):
     """Base of every part of a file a user writes: frozen, unknown keys refused, no silent conversions."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=True)
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -46,9 +44,7 @@ def parse_document(text: str, model: type[M], *, source: str) -> M:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if not isinstance(root, yaml.MappingNode):
-            raise ConfigError(
-                f"{source}:1: expected 'key: value' lines, found {'nothing' if root is None else root.id}"
-            )
+            raise ConfigError(f"{source}:1: expected lines of the form 'key: value', found none")
         lines: dict[Location, int] = {}
         _index(root, (), lines, source)
         data = yaml.safe_load(text)
@@ -59,9 +55,7 @@ def parse_document(text: str, model: type[M], *, source: str) -> M:
             f"{source}:{line}: not readable as plain YAML: {getattr(error, 'problem', error)}"
         ) from None
     except RecursionError:
-        raise ConfigError(
-            f"{source}:1: nested too deeply; expected a few levels of keys"
-        ) from None
+        raise ConfigError(f"{source}:1: nested too deeply; expected a few levels of keys") from None
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -69,9 +63,7 @@ def parse_document(text: str, model: type[M], *, source: str) -> M:
         raise ConfigError("\n".join(dict.fromkeys(faults))) from None
 
 
-def _index(
-    node: yaml.Node, at: Location, lines: dict[Location, int], source: str
-) -> None:
+def _index(node: yaml.Node, at: Location, lines: dict[Location, int], source: str) -> None:
     lines.setdefault(at, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
@@ -87,9 +79,7 @@ def _index(
             _index(value, (*at, position), lines, source)
 
 
-def _message(
-    fault: Any, lines: dict[Location, int], model: type[BaseModel], source: str
-) -> str:
+def _message(fault: Any, lines: dict[Location, int], model: type[BaseModel], source: str) -> str:
     location: Location = fault["loc"]
     known = location
     while known and known not in lines:

@@ -12,11 +12,7 @@ __all__ = ["CostSettings", "Fraction", "RiskSettings", "SearchSettings"]
 
 
 def _fraction(value: Any) -> Any:
-    if (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and not 0 <= value <= 1
-    ):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and not 0 <= value <= 1:
         raise ValueError(
             "expected a fraction between 0 and 1: keys ending in _pct are fractions, write 30 % as 0.30"
         )
@@ -37,9 +33,7 @@ class RiskSettings(Section):
 
     max_position_pct: Fraction = Field(1.0, description="largest weight of one market")
     max_exposure_pct: Fraction = Field(1.0, description="largest sum of weights")
-    rebalance_band_pct: Fraction = Field(
-        0.0, description="weight changes smaller than this are not traded"
-    )
+    rebalance_band_pct: Fraction = Field(0.0, description="weight changes smaller than this are not traded")
     min_order_pct: Fraction = Field(
         0.0, description="orders below this fraction of equity are dust, not traded"
     )
@@ -52,15 +46,9 @@ class RiskSettings(Section):
 class CostSettings(Section):
     """Costs of trading: a preset, or explicit figures in basis points of traded notional."""
 
-    preset: Literal["conservative", "base", "optimistic"] | None = Field(
-        None, description="named figures"
-    )
-    fee_bps: float | None = Field(
-        None, ge=0, le=1_000, description="fee per trade, basis points of notional"
-    )
-    slippage_bps: float | None = Field(
-        None, ge=0, le=1_000, description="price concession, basis points"
-    )
+    preset: Literal["conservative", "base", "optimistic"] | None = Field(None, description="named figures")
+    fee_bps: float | None = Field(None, ge=0, le=1_000, description="fee per trade, basis points of notional")
+    slippage_bps: float | None = Field(None, ge=0, le=1_000, description="price concession, basis points")
 
 
 class SearchSettings(Section):
@@ -69,22 +57,10 @@ class SearchSettings(Section):
     ``train_bars``, ``test_bars``, ``purged_bars`` and ``embargo_bars`` count bars of the instance's timeframe.
     """
 
-    trials: int = Field(
-        40, ge=1, le=1_000_000, description="parameter sets evaluated per fold"
-    )
-    splitter: Literal["rolling", "expanding"] = Field(
-        "rolling", description="how the training window moves"
-    )
-    sampler: Literal["tpe", "random", "grid"] = Field(
-        "tpe", description="how parameter sets are proposed"
-    )
+    trials: int = Field(40, ge=1, le=1_000_000, description="parameter sets evaluated per fold")
+    splitter: Literal["rolling", "expanding"] = Field("rolling", description="how the training window moves")
+    sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="how parameter sets are proposed")
     train_bars: int = Field(365, ge=2, description="bars a fold is tuned on")
-    test_bars: int = Field(
-        90, ge=1, description="bars a fold is judged on, never seen in tuning"
-    )
-    purged_bars: int = Field(
-        1, ge=0, description="bars dropped between training and test"
-    )
-    embargo_bars: int = Field(
-        0, ge=0, description="bars dropped after each test before they may train again"
-    )
+    test_bars: int = Field(90, ge=1, description="bars a fold is judged on, never seen in tuning")
+    purged_bars: int = Field(1, ge=0, description="bars dropped between training and test")
+    embargo_bars: int = Field(0, ge=0, description="bars dropped after each test before they may train again")
