@@ -44,7 +44,7 @@ def check_bars(frame: pl.DataFrame, *, name: str = "bars") -> pl.DataFrame:
 
 
 def check_weights(frame: pl.DataFrame, *, name: str = "weights") -> pl.DataFrame:
-    """Return weights as ``ts, market, weight`` sorted by ``ts``, then ``market``; errors as in `check_bars`."""
+    """Return weights as ``ts, market, weight`` sorted by ``ts``, then ``market``."""
     return _check(frame, ("weight",), name)
 
 
@@ -72,8 +72,9 @@ def _check(frame: pl.DataFrame, numeric: tuple[str, ...], name: str) -> pl.DataF
     twice = ordered.filter(pl.struct("ts", "market").is_duplicated())
     if twice.height:
         first = twice.row(0, named=True)
+        where = f"{first['market']} at {first['ts']:%Y-%m-%d %H:%M}Z"
         raise FrameError(
-            f"{name}: {twice.height} rows share their market and ts (first {first['market']} at {first['ts']:%Y-%m-%d %H:%M}Z); "
+            f"{name}: {twice.height} rows share their market and ts (first {where}); "
             "expected one row per market and bar"
         )
     return ordered

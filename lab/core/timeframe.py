@@ -52,7 +52,7 @@ class Timeframe:
     name: str
 
     @classmethod
-    def parse(cls, text: str | Timeframe) -> Timeframe:
+    def parse(cls, text: Timeframe | str) -> Timeframe:
         """Read CCXT's notation.
 
         Raises
@@ -62,7 +62,7 @@ class Timeframe:
         """
         if isinstance(text, Timeframe):
             return text
-        match = _PATTERN.fullmatch(text) if isinstance(text, str) else None
+        match = _PATTERN.fullmatch(str(text))
         if match is None:
             hint = " (a month has no constant length; use 1w)" if str(text).endswith("M") else ""
             raise ConfigError(f"timeframe {text!r} not understood{hint}: use 1m, 5m, 15m, 1h, 4h, 1d or 1w")
@@ -122,6 +122,6 @@ class Timeframe:
 def _microseconds(instant: datetime) -> int:
     if instant.tzinfo is None:
         raise ConfigError(
-            f"time {instant.isoformat()} has no timezone: all times are UTC, write e.g. {instant.isoformat()}Z"
+            f"time {instant.isoformat()} has no timezone: times are UTC, write e.g. {instant.isoformat()}Z"
         )
     return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

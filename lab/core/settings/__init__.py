@@ -1,4 +1,4 @@
-"""What a user may set: strict models, defaults as YAML beside them, and the reader that names file and line."""
+"""What a user may set: strict models, defaults as YAML, and the reader that names file and line."""
 
 from lab.core.settings.document import Section, parse_document
 from lab.core.settings.sections import (

@@ -54,7 +54,7 @@ class CostSettings(Section):
 class SearchSettings(Section):
     """Walk-forward search: how parameters are chosen and where they are judged.
 
-    ``train_bars``, ``test_bars``, ``purged_bars`` and ``embargo_bars`` count bars of the instance's timeframe.
+    ``train_bars``, ``test_bars``, ``purged_bars`` and ``embargo_bars`` count bars of the timeframe.
     """
 
     trials: int = Field(40, ge=1, le=1_000_000, description="parameter sets evaluated per fold")
