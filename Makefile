@@ -1,0 +1,70 @@
+# Every target creates or refreshes .venv first when it is missing or stale. `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+PACKAGES := lab feature_store live_bridge
+WORKERS ?= 2
+ARGS ?=
+
+PYTEST := TZ=UTC $(BIN)/pytest
+PARALLEL := -n $(WORKERS) --dist loadgroup
+
+export MLFLOW_DISABLE_TELEMETRY := true
+unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV PYTHONPATH PYTHONHOME
+
+.PHONY: help setup demo test test-all check lint types imports doctests security readme bench lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  ARGS="..." is passed on to demo, test, test-all and bench; WORKERS=2 is the number of test processes.'
+
+setup: ## Create or refresh .venv from requirements.lock (other targets do it as needed)
+	@.ci/setup
+
+demo: setup ## The whole way on bundled data: bars, features, walk-forward, MLflow, tearsheet, rehearsal
+	$(BIN)/mnemo demo $(ARGS)
+
+test: setup ## Run the tests that are not marked slow
+	$(PYTEST) $(PARALLEL) -m "not slow" $(ARGS)
+
+test-all: setup ## Run every test and measure coverage
+	$(PYTEST) $(PARALLEL) --cov --cov-report=term --cov-report=html --cov-fail-under=80 $(ARGS)
+
+check: lint types imports doctests security readme ## Run the static checks (make -k check: all of them)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+doctests: setup # exit 5: no doctest found, which is no failure
+	$(PYTEST) -q --doctest-modules $(PACKAGES) || [[ $$? == 5 ]]
+
+security: setup
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(PACKAGES)
+
+readme: setup
+	@if [[ -f tests/unit/test_readme.py ]]; then $(PYTEST) -q tests/unit/test_readme.py; fi
+
+bench: setup ## Measure speed and memory against vectorbt and other peers
+	$(BIN)/mnemo bench $(ARGS)
+
+lock: setup ## Resolve pyproject.toml into requirements.lock (make lock ARGS=--upgrade for newer versions)
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--only-binary :all: --no-emit-index-url --custom-compile-command "make lock" --quiet \
+		--output-file requirements.lock $(ARGS)
+	@.ci/setup
+
+clean: ## Remove the environment and all caches; data/, mlruns/ and reports/ stay
+	rm -rf .venv build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
+		.hypothesis .import_linter_cache *.egg-info
+	find $(PACKAGES) tests research -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
