@@ -1,0 +1,117 @@
+"""Totals, means and deviations over windows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+from numba import njit
+
+__all__ = ["DEVIATION", "MEAN", "ZSCORE", "moments_of_window", "total_of_window"]
+
+MEAN: Final = 0
+DEVIATION: Final = 1
+ZSCORE: Final = 2
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def total_of_window(x: Any, first_bar: int, window: int, least: int) -> Any:
+    """Return the sum of the valid values in each window, NaN where fewer than `least` are valid."""
+    rows, columns = x.shape
+    out = np.full((rows, columns), np.nan)
+    tail_sum = np.zeros((window + 1, columns))
+    tail_count = np.zeros((window + 1, columns))
+    head_sum = np.zeros(columns)
+    head_count = np.zeros(columns)
+    for t in range(rows):
+        place = (first_bar + t) % window
+        if place == 0:
+            head_sum[:] = 0.0
+            head_count[:] = 0.0
+            for q in range(min(window, t)):
+                at = window - 1 - q
+                for j in range(columns):
+                    value = x[t - 1 - q, j]
+                    valid = not math.isnan(value)
+                    tail_sum[at, j] = tail_sum[at + 1, j] + (value if valid else 0.0)
+                    tail_count[at, j] = tail_count[at + 1, j] + (1.0 if valid else 0.0)
+        for j in range(columns):
+            value = x[t, j]
+            valid = not math.isnan(value)
+            head_sum[j] += value if valid else 0.0
+            head_count[j] += 1.0 if valid else 0.0
+        if t >= window - 1:
+            for j in range(columns):
+                enough = tail_count[place + 1, j] + head_count[j] >= least
+                out[t, j] = tail_sum[place + 1, j] + head_sum[j] if enough else np.nan
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _grow(x: Any, count: Any, mean: Any, square: Any, count_out: Any, mean_out: Any, square_out: Any) -> None:
+    """Add one bar to each market's (count, mean, sum of squared deviations), as Welford does."""
+    for j in range(x.shape[0]):
+        value = x[j]
+        valid = not math.isnan(value)
+        n = count[j] + 1.0
+        change = value - mean[j]
+        center = mean[j] + change / n
+        spread = square[j] + change * (value - center)
+        count_out[j] = n if valid else count[j]
+        mean_out[j] = center if valid else mean[j]
+        square_out[j] = spread if valid else square[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def moments_of_window(x: Any, first_bar: int, window: int, least: int, what: int) -> Any:
+    """Return the mean, the sample deviation or the z-score of each window.
+
+    Both parts of a window keep (count, mean, sum of squared deviations) round their own mean, and are merged
+    by the pairwise formula of Chan, Golub and LeVeque (1983): nothing large is ever subtracted, and equal
+    values have exactly their value as mean and 0 as deviation.
+
+    Parameters
+    ----------
+    x : ndarray of float64, shape (T, N)
+        Values; NaN is skipped.
+    first_bar : int
+        Absolute number of row 0.
+    window, least : int
+        Bars per window, and how many of them must be valid.
+    what : int
+        ``MEAN``, ``DEVIATION`` (divisor n - 1) or ``ZSCORE`` (NaN where the deviation is 0).
+    """
+    rows, columns = x.shape
+    out = np.full((rows, columns), np.nan)
+    tail = np.zeros((3, window + 1, columns))
+    head = np.zeros((3, columns))
+    for t in range(rows):
+        place = (first_bar + t) % window
+        if place == 0:
+            head[:] = 0.0
+            for q in range(min(window, t)):
+                at = window - 1 - q
+                a, b, c = tail[0, at + 1], tail[1, at + 1], tail[2, at + 1]
+                _grow(x[t - 1 - q], a, b, c, tail[0, at], tail[1, at], tail[2, at])
+        _grow(x[t], head[0], head[1], head[2], head[0], head[1], head[2])
+        if t >= window - 1:
+            _merge(x[t], tail[:, place + 1], head, least, what, out[t])
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _merge(x: Any, tail: Any, head: Any, least: int, what: int, out: Any) -> None:
+    for j in range(x.shape[0]):
+        count = tail[0, j] + head[0, j]
+        share = head[0, j] / count
+        apart = head[1, j] - tail[1, j]
+        mean = tail[1, j] + apart * share
+        result = mean
+        if what != MEAN:
+            square = tail[2, j] + head[2, j] + apart * apart * (tail[0, j] * share)
+            deviation = math.sqrt(square / (count - 1.0))
+            result = deviation
+            if what == ZSCORE:
+                result = (x[j] - mean) / deviation if deviation > 0.0 else np.nan
+        out[j] = result if count >= least else np.nan
