@@ -46,7 +46,7 @@ types: setup
 	$(BIN)/mypy
 
 imports: setup
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 doctests: setup # exit 5: no doctest found, which is no failure
 	$(PYTEST) -q --doctest-modules $(PACKAGES) || [[ $$? == 5 ]]
