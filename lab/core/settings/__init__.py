@@ -4,6 +4,7 @@ from lab.core.settings.document import Section, parse_document
 from lab.core.settings.sections import (
     CostSettings,
     Fraction,
+    PortfolioRiskSettings,
     RiskSettings,
     SearchSettings,
 )
@@ -11,6 +12,7 @@ from lab.core.settings.sections import (
 __all__ = [
     "CostSettings",
     "Fraction",
+    "PortfolioRiskSettings",
     "RiskSettings",
     "SearchSettings",
     "Section",

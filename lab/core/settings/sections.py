@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from lab.core.settings.document import Section
 
-__all__ = ["CostSettings", "Fraction", "RiskSettings", "SearchSettings"]
+__all__ = ["CostSettings", "Fraction", "PortfolioRiskSettings", "RiskSettings", "SearchSettings"]
 
 
 def _fraction(value: Any) -> Any:
@@ -22,8 +22,20 @@ def _fraction(value: Any) -> Any:
 Fraction = Annotated[float, BeforeValidator(_fraction)]
 
 
-class RiskSettings(Section):
-    """Limits of one instance or portfolio; every figure is a fraction of its capital.
+class _Limits(Section):
+    max_exposure_pct: Fraction = Field(1.0, description="largest sum of weights")
+    rebalance_band_pct: Fraction = Field(0.0, description="weight changes smaller than this are not traded")
+    min_order_pct: Fraction = Field(
+        0.0, description="orders below this fraction of equity are dust, not traded"
+    )
+    max_daily_loss_pct: Fraction = Field(
+        1.0,
+        description="a loss since 00:00 UTC that leaves only reductions until the next UTC day; 1 is off",
+    )
+
+
+class RiskSettings(_Limits):
+    """Limits of one instance; every figure is a fraction of its capital.
 
     Examples
     --------
@@ -32,15 +44,18 @@ class RiskSettings(Section):
     """
 
     max_position_pct: Fraction = Field(1.0, description="largest weight of one market")
-    max_exposure_pct: Fraction = Field(1.0, description="largest sum of weights")
-    rebalance_band_pct: Fraction = Field(0.0, description="weight changes smaller than this are not traded")
-    min_order_pct: Fraction = Field(
-        0.0, description="orders below this fraction of equity are dust, not traded"
-    )
-    max_daily_loss_pct: Fraction = Field(
-        1.0,
-        description="loss since 00:00 UTC beyond which positions are only reduced until the next UTC day",
-    )
+
+
+class PortfolioRiskSettings(_Limits):
+    """Limits of a portfolio; every figure is a fraction of its capital.
+
+    Examples
+    --------
+    >>> PortfolioRiskSettings(max_weight_per_asset=0.5).max_daily_loss_pct
+    1.0
+    """
+
+    max_weight_per_asset: Fraction = Field(1.0, description="largest weight of one market")
 
 
 class CostSettings(Section):

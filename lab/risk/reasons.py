@@ -1,0 +1,51 @@
+"""Why a weight was cut or kept, as bits that a compiled kernel can write."""
+
+from __future__ import annotations
+
+from enum import IntFlag
+
+__all__ = ["Reason", "reason_names"]
+
+
+class Reason(IntFlag):
+    """One bit per rule of :func:`lab.risk.step`; a market's code is their union, 0 when nothing acted."""
+
+    MAX_POSITION = 1
+    """The target was above the largest weight of one market."""
+    MAX_EXPOSURE = 2
+    """The targets together were above the largest sum of weights; all were scaled by one factor, or the
+    buys were, because positions that are kept take the room."""
+    CASH = 4
+    """Buys were scaled by one factor, so that cash pays for them and for all costs."""
+    BAND = 8
+    """The change is smaller than the rebalance band: kept."""
+    DUST = 16
+    """The order would be smaller than the smallest worth sending: kept."""
+    UNTRADEABLE = 32
+    """The market has no price to trade at: kept."""
+    DAILY_LOSS = 64
+    """The day's loss reached its limit and only reductions pass until the next UTC day: kept."""
+    HALTED = 128
+    """Trading is halted and only reductions pass until a person resumes it: kept."""
+
+
+def reason_names(code: int) -> list[str]:
+    """Return the names of the bits in `code`, lowest bit first.
+
+    Raises
+    ------
+    ValueError
+        If a bit has no name: the code was not written by this version.
+
+    Examples
+    --------
+    >>> reason_names(5)
+    ['MAX_POSITION', 'CASH']
+    >>> reason_names(0)
+    []
+    """
+    unknown = int(code) & ~int(~Reason(0))
+    if unknown or code < 0:
+        known = ", ".join(f"{int(reason)} {reason.name}" for reason in Reason)
+        raise ValueError(f"reason code {code} has bits without a name; known bits are {known}")
+    return [str(reason.name) for reason in Reason if code & reason]
