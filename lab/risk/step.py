@@ -199,7 +199,7 @@ def _fit_buys(
     if bought > room + _ROUNDING:
         factor = max(room, 0.0) / bought
         _scale_buys(factor, _MAX_EXPOSURE, state, limits, permitted, reasons)
-    if factor * needed > cash + _ROUNDING:
+    if factor > 0.0 and factor * needed > cash + _ROUNDING:
         rest = max(cash - _ROUNDING, 0.0) / needed / factor
         _scale_buys(rest, _CASH, state, limits, permitted, reasons)
 
