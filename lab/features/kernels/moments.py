@@ -49,21 +49,6 @@ def total_of_window(x: Any, first_bar: int, window: int, least: int) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _grow(x: Any, count: Any, mean: Any, square: Any, count_out: Any, mean_out: Any, square_out: Any) -> None:
-    """Add one bar to each market's (count, mean, sum of squared deviations), as Welford does."""
-    for j in range(x.shape[0]):
-        value = x[j]
-        valid = not math.isnan(value)
-        n = count[j] + 1.0
-        change = value - mean[j]
-        center = mean[j] + change / n
-        spread = square[j] + change * (value - center)
-        count_out[j] = n if valid else count[j]
-        mean_out[j] = center if valid else mean[j]
-        square_out[j] = spread if valid else square[j]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def moments_of_window(x: Any, first_bar: int, window: int, least: int, what: int) -> Any:
     """Return the mean, the sample deviation or the z-score of each window.
 
@@ -84,34 +69,49 @@ def moments_of_window(x: Any, first_bar: int, window: int, least: int, what: int
     """
     rows, columns = x.shape
     out = np.full((rows, columns), np.nan)
-    tail = np.zeros((3, window + 1, columns))
-    head = np.zeros((3, columns))
+    # Slot p holds the end of the previous block from place p on; then an empty end; then the block so far.
+    parts = np.zeros((window + 2, 3, columns))
+    head = window + 1
     for t in range(rows):
         place = (first_bar + t) % window
         if place == 0:
-            head[:] = 0.0
-            for q in range(min(window, t)):
-                at = window - 1 - q
-                a, b, c = tail[0, at + 1], tail[1, at + 1], tail[2, at + 1]
-                _grow(x[t - 1 - q], a, b, c, tail[0, at], tail[1, at], tail[2, at])
-        _grow(x[t], head[0], head[1], head[2], head[0], head[1], head[2])
+            parts[head] = 0.0
+            for age in range(min(window, t)):
+                slot = window - 1 - age
+                _grow(x, t - 1 - age, parts, slot + 1, slot)
+        _grow(x, t, parts, head, head)
         if t >= window - 1:
-            _merge(x[t], tail[:, place + 1], head, least, what, out[t])
+            _merge(x, t, parts, place + 1, head, least, what, out)
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _merge(x: Any, tail: Any, head: Any, least: int, what: int, out: Any) -> None:
-    for j in range(x.shape[0]):
-        count = tail[0, j] + head[0, j]
-        share = head[0, j] / count
-        apart = head[1, j] - tail[1, j]
-        mean = tail[1, j] + apart * share
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _grow(x: Any, t: int, parts: Any, source: int, target: int) -> None:
+    """Add row t to each market's (count, mean, sum of squared deviations), as Welford does."""
+    for j in range(x.shape[1]):
+        value = x[t, j]
+        valid = not math.isnan(value)
+        count, mean, square = parts[source, 0, j], parts[source, 1, j], parts[source, 2, j]
+        change = value - mean
+        center = mean + change / (count + 1.0)
+        parts[target, 0, j] = count + 1.0 if valid else count
+        parts[target, 1, j] = center if valid else mean
+        parts[target, 2, j] = square + change * (value - center) if valid else square
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _merge(x: Any, t: int, parts: Any, tail: int, head: int, least: int, what: int, out: Any) -> None:
+    for j in range(x.shape[1]):
+        before = parts[tail, 0, j]
+        count = before + parts[head, 0, j]
+        share = parts[head, 0, j] / count
+        apart = parts[head, 1, j] - parts[tail, 1, j]
+        mean = parts[tail, 1, j] + apart * share
         result = mean
         if what != MEAN:
-            square = tail[2, j] + head[2, j] + apart * apart * (tail[0, j] * share)
+            square = parts[tail, 2, j] + parts[head, 2, j] + apart * apart * (before * share)
             deviation = math.sqrt(square / (count - 1.0))
             result = deviation
             if what == ZSCORE:
-                result = (x[j] - mean) / deviation if deviation > 0.0 else np.nan
-        out[j] = result if count >= least else np.nan
+                result = (x[t, j] - mean) / deviation if deviation > 0.0 else np.nan
+        out[t, j] = result if count >= least else np.nan
