@@ -33,7 +33,7 @@ _hook: Callable[[str, Path], None] | None = None
 
 def on_fault_point(hook: Callable[[str, Path], None] | None) -> None:
     """Call `hook` with (operation, path) before every file operation; None removes it. For tests."""
-    global _hook
+    global _hook  # noqa: PLW0603 - the one switch, off outside tests
     _hook = hook
 
 
@@ -60,7 +60,7 @@ def replacing(path: Path) -> Iterator[Path]:
         fault_point("fsync", path)
         _fsync(temporary)
         fault_point("rename", path)
-        os.replace(temporary, path)
+        temporary.replace(path)
         fault_point("fsync-folder", path)
         _fsync(path.parent)
     except OSError as error:
@@ -83,9 +83,7 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
     """Write `frame` to `path` as Parquet, zstd level 3, all or nothing; equal frames give equal bytes."""
     with replacing(path) as temporary:
         fault_point("write", path)
-        frame.write_parquet(
-            temporary, compression="zstd", compression_level=3, statistics=True
-        )
+        frame.write_parquet(temporary, compression="zstd", compression_level=3, statistics=True)
 
 
 @contextmanager
@@ -103,7 +101,7 @@ def exclusive(folder: Path, *, timeout: float = LOCK_TIMEOUT_SECONDS) -> Iterato
             yield
     except Timeout as error:
         raise StoreLockedError(
-            f"{folder} is locked by another run; waited {timeout:g} s. Let it finish, then run the command again"
+            f"{folder} is locked by another run; waited {timeout:g} s. Let it finish, then run again"
         ) from error
 
 

@@ -1,0 +1,60 @@
+"""One month of a dataset as a file: written under the name of its checksum, read back, or named as damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from feature_store.atomic import write_bytes
+from feature_store.errors import CorruptFileError
+from feature_store.manifest import Manifest, Partition
+
+__all__ = ["checksum", "overlapping", "read_file", "store_rows"]
+
+_CHUNK_BYTES: Final = 1 << 20
+_ISO: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
+
+
+def store_rows(folder: Path, month: str, rows: pl.DataFrame, time: str, inputs: tuple[str, ...]) -> Partition:
+    """Write the rows of one month and return what its manifest says about them."""
+    buffer = io.BytesIO()
+    rows.rechunk().write_parquet(buffer, compression="zstd", compression_level=3, statistics=True)
+    data = buffer.getvalue()
+    sha256 = hashlib.sha256(data).hexdigest()
+    file = f"{month}.{sha256[:12]}.parquet"
+    write_bytes(folder / file, data)
+    first, last = rows.select(
+        pl.col(time).min().dt.strftime(_ISO), pl.col(time).max().dt.strftime(_ISO).alias("last")
+    ).row(0)
+    return Partition(month, file, sha256, len(data), rows.height, first, last, inputs)
+
+
+def read_file(path: Path) -> pl.DataFrame:
+    """Return all rows of a Parquet file; CorruptFileError if it is not readable as one."""
+    try:
+        return pl.read_parquet(path, glob=False, hive_partitioning=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise CorruptFileError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def overlapping(manifest: Manifest, start: datetime | None, end: datetime | None) -> Iterator[Partition]:
+    """Yield the partitions with rows in ``start <= time < end``."""
+    for part in manifest.partitions:
+        first, last = (datetime.fromisoformat(text) for text in (part.first, part.last))
+        if (start is None or last >= start) and (end is None or first < end):
+            yield part
+
+
+def checksum(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,313 @@
+"""Keyed datasets in Parquet by month, opened by name from a manifest that is replaced last."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from feature_store.atomic import exclusive, fault_point, write_bytes
+from feature_store.errors import CorruptFileError, StoreError
+from feature_store.manifest import FILE_NAME, Manifest, Partition, load_manifest, schema_of
+from feature_store.partition import checksum, overlapping, read_file, store_rows
+from feature_store.rows import arrange, merge, months
+
+__all__ = ["FeatureStore"]
+
+Inputs = Sequence[str] | Mapping[str, Sequence[str]]
+
+_DATASET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@=-]*(/[A-Za-z0-9][A-Za-z0-9_.@=-]*)*")
+
+
+class FeatureStore:
+    """Datasets under one root folder, each with one row per (entity, time).
+
+    A dataset is a folder with ``manifest.json`` and one Parquet file per month (zstd level 3; all entities in
+    it, sorted by entity, then time). A write puts new files beside the old ones and replaces the manifest
+    last, under a lock: whoever reads sees the dataset before or after it, and whoever dies leaves one of the
+    two. Files that no manifest names are leftovers; the next write removes them.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the store; made on the first write.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from datetime import UTC, datetime
+    >>> frame = pl.DataFrame(
+    ...     {
+    ...         "ts": [datetime(2024, 1, 31, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)],
+    ...         "name": ["a", "a"],
+    ...         "x": [1.0, 2.0],
+    ...     },
+    ...     schema_overrides={"ts": pl.Datetime("us", "UTC")},
+    ... )
+    >>> store = FeatureStore(Path(tempfile.mkdtemp()))
+    >>> manifest = store.write("demo", frame, entity="name", time="ts", inputs=["abc"])
+    >>> [(part.month, part.rows, part.inputs) for part in manifest.partitions]
+    [('2024-01', 1, ('abc',)), ('2024-02', 1, ('abc',))]
+    >>> store.scan("demo", columns=["x"]).collect()["x"].to_list()
+    [1.0, 2.0]
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._verified: dict[Path, tuple[int, int, int]] = {}
+
+    def datasets(self) -> list[str]:
+        """Return the names of all datasets, sorted."""
+        found = self.root.glob(f"**/{FILE_NAME}")
+        return sorted(path.parent.relative_to(self.root).as_posix() for path in found)
+
+    def manifest(self, dataset: str) -> Manifest | None:
+        """Return what is stored under a name; None if nothing is.
+
+        Raises
+        ------
+        CorruptFileError
+            If the manifest is there and cannot be read.
+        StoreError
+            If the name could be a path out of the store, or the schema version is unknown.
+        """
+        return load_manifest(self.folder(dataset), dataset)
+
+    def folder(self, dataset: str) -> Path:
+        """Return the folder of a dataset, after checking that its name is one."""
+        if not _DATASET.fullmatch(dataset):
+            raise StoreError(
+                f"dataset name {dataset!r} refused: expected parts separated by '/', each a letter or digit "
+                "followed by letters, digits, '_', '.', '@', '=' or '-'"
+            )
+        return self.root / dataset
+
+    def write(
+        self,
+        dataset: str,
+        frame: pl.DataFrame,
+        *,
+        entity: str,
+        time: str,
+        known: str | None = None,
+        inputs: Inputs = (),
+        metadata: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+    ) -> Manifest:
+        """Add rows to a dataset; what is there already changes no byte.
+
+        A row for a stored (entity, time) replaces it when any value differs, except when `known` says that
+        the stored one arrived later. Within `frame` the last of repeated rows wins.
+
+        Parameters
+        ----------
+        dataset : str
+            Name, parts separated by ``/``.
+        frame : polars.DataFrame
+            `time` as ``Datetime("us", "UTC")``, `entity`, and value columns; columns and types of an existing
+            dataset must be the same.
+        entity, time : str
+            Key columns.
+        known : str, optional
+            Column with the time at which a row became known. It is stored, not compared: a row that arrives
+            again keeps its first arrival.
+        inputs : sequence of str, or mapping of month (``YYYY-MM``) to such
+            Hashes of what the rows were made from; added to each partition that changes.
+        metadata : mapping, optional
+            JSON values to remember; replaces what is stored, None keeps it.
+        overwrite : bool
+            Drop the stored rows, columns and inputs first (for the reader, in one step).
+
+        Returns
+        -------
+        Manifest
+            Of the dataset after the write.
+
+        Raises
+        ------
+        StoreError, CorruptFileError, StoreLockedError
+            Nothing was changed then.
+        """
+        folder = self.folder(dataset)
+        rows = arrange(frame, entity=entity, time=time, known=known)
+        with exclusive(folder):
+            stored = None if overwrite else load_manifest(folder, dataset)
+            schema = schema_of(frame)
+            if stored is None:
+                stored = Manifest(dataset, entity, time, known, schema)
+            rows = _conform(rows, stored, Manifest(dataset, entity, time, known, schema))
+            parts = {part.month: part for part in stored.partitions}
+            for month, part_rows in months(rows, time=time):
+                added = inputs.get(month, ()) if isinstance(inputs, Mapping) else inputs
+                self._update(folder, stored, parts, month, part_rows, tuple(added))
+            result = replace(
+                stored,
+                partitions=tuple(parts[month] for month in sorted(parts)),
+                metadata=stored.metadata if metadata is None else dict(metadata),
+            )
+            path = folder / FILE_NAME
+            text = result.to_bytes()
+            if not path.exists() or path.read_bytes() != text:
+                write_bytes(path, text)
+            _sweep(folder, result)
+        return result
+
+    def _update(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        parts: dict[str, Partition],
+        month: str,
+        rows: pl.DataFrame,
+        added: tuple[str, ...],
+    ) -> None:
+        old = parts.get(month)
+        if old is not None:
+            before = read_file(self._verify(folder, old))
+            merged = merge(before, rows, entity=manifest.entity, time=manifest.time, known=manifest.known)
+            if merged is None:
+                return
+            rows = merged
+        inputs = tuple(dict.fromkeys([*(old.inputs if old else ()), *added]))
+        parts[month] = store_rows(folder, month, rows, manifest.time, inputs)
+
+    def scan(
+        self,
+        dataset: str,
+        *,
+        columns: Sequence[str] | None = None,
+        entities: Sequence[str] | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> pl.LazyFrame:
+        """Return rows lazily: by month, within it by entity, then time.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Default: all.
+        entities : sequence of str, optional
+            Default: all.
+        start, end : datetime, optional
+            ``start <= time < end``, timezone-aware. Months outside are not opened.
+
+        Raises
+        ------
+        StoreError
+            If there is no such dataset.
+        CorruptFileError
+            If a file is missing, or its bytes are not those the manifest names.
+        """
+        manifest, paths = self._verified_files(dataset, start, end)
+        if not paths:  # no month overlaps: any file has the schema, and the filters below leave no row
+            paths = self._verified_files(dataset, None, None)[1][:1]
+        frame = pl.scan_parquet(paths, glob=False, hive_partitioning=False)
+        time = pl.col(manifest.time)
+        if entities is not None:
+            frame = frame.filter(pl.col(manifest.entity).is_in(list(entities)))
+        if start is not None:
+            frame = frame.filter(time >= start)
+        if end is not None:
+            frame = frame.filter(time < end)
+        return frame if columns is None else frame.select(list(columns))
+
+    def files(
+        self, dataset: str, *, start: datetime | None = None, end: datetime | None = None
+    ) -> list[Path]:
+        """Return the verified Parquet files that hold a span of time, for other readers of Parquet."""
+        return self._verified_files(dataset, start, end)[1]
+
+    def entities(self, dataset: str) -> list[str]:
+        """Return all entities of a dataset, sorted."""
+        manifest = self._existing(dataset)
+        found = self.scan(dataset, columns=[manifest.entity]).unique().collect()
+        return sorted(found[manifest.entity].to_list())
+
+    def lineage(self, dataset: str) -> list[dict[str, Any]]:
+        """Return, per partition, its month, checksum, rows and the hashes of what it was made from."""
+        return [
+            {"month": part.month, "sha256": part.sha256, "rows": part.rows, "inputs": list(part.inputs)}
+            for part in self._existing(dataset).partitions
+        ]
+
+    def verify(self, dataset: str) -> None:
+        """Read every file again and compare it with the manifest.
+
+        Raises
+        ------
+        CorruptFileError
+            Naming the first file that differs.
+        """
+        manifest = self._existing(dataset)
+        self._verified.clear()
+        for part in manifest.partitions:
+            frame = read_file(self._verify(self.folder(dataset), part))
+            if frame.height != part.rows or schema_of(frame) != dict(manifest.schema):
+                raise CorruptFileError(f"{self.folder(dataset) / part.file} and its manifest disagree")
+
+    def _existing(self, dataset: str) -> Manifest:
+        manifest = self.manifest(dataset)
+        if manifest is None or not manifest.partitions:
+            raise StoreError(f"nothing is stored under {self.folder(dataset)}")
+        return manifest
+
+    def _verified_files(
+        self, dataset: str, start: datetime | None, end: datetime | None
+    ) -> tuple[Manifest, list[Path]]:
+        manifest = self._existing(dataset)
+        while True:
+            try:
+                parts = overlapping(manifest, start, end)
+                return manifest, [self._verify(self.folder(dataset), part) for part in parts]
+            except CorruptFileError:
+                # A writer may have replaced the manifest and removed the old files since it was read.
+                newer = self._existing(dataset)
+                if newer == manifest:
+                    raise
+                manifest = newer
+
+    def _verify(self, folder: Path, part: Partition) -> Path:
+        """Return the partition's path once its bytes have been compared with the manifest's checksum."""
+        path = folder / part.file
+        try:
+            status = path.stat()
+            signature = (status.st_ino, status.st_size, status.st_mtime_ns)
+            if self._verified.get(path) == signature:
+                return path
+            found = checksum(path)
+        except OSError as error:
+            raise CorruptFileError(f"{path} is named by its manifest and cannot be read: {error}") from error
+        if found != part.sha256:
+            raise CorruptFileError(
+                f"{path} is damaged: SHA-256 {found[:12]} found, its manifest names {part.sha256[:12]}. "
+                "Restore the file, or delete the dataset's folder and write it again"
+            )
+        self._verified[path] = signature
+        return path
+
+
+def _conform(rows: pl.DataFrame, stored: Manifest, offered: Manifest) -> pl.DataFrame:
+    keys = (stored.entity, stored.time, stored.known)
+    if keys != (offered.entity, offered.time, offered.known) or dict(stored.schema) != dict(offered.schema):
+        same = set(stored.schema.items()) == set(offered.schema.items())
+        if same and keys == (offered.entity, offered.time, offered.known):
+            return rows.select(list(stored.schema))
+        raise StoreError(
+            f"dataset {stored.dataset}: columns {dict(offered.schema)} offered, {dict(stored.schema)} stored "
+            f"(keys {keys}); write the same columns, or overwrite the dataset"
+        )
+    return rows
+
+
+def _sweep(folder: Path, manifest: Manifest) -> None:
+    """Remove files of writes that never finished, and versions that the manifest no longer names."""
+    named = {FILE_NAME, ".lock", *(part.file for part in manifest.partitions)}
+    for path in folder.iterdir():
+        if path.name not in named and path.is_file() and path.suffix in {".parquet", ".tmp"}:
+            fault_point("unlink", path)
+            path.unlink()
