@@ -1,4 +1,4 @@
-"""One month of a dataset as a file: written under the name of its checksum, read back, or named as damaged."""
+"""One month of a dataset as a file: written under its checksum, read back, or named as damaged."""
 
 from __future__ import annotations
 

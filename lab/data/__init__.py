@@ -1,0 +1,1 @@
+"""Market data: import, validate, keep, look up; panels for strategies; demo and synthetic markets."""

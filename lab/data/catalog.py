@@ -1,0 +1,213 @@
+"""The stored bars: append, list, look up with quality marks. One dataset per exchange and timeframe."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from feature_store import FeatureStore, Manifest, StoreError, StoreLockedError
+from feature_store.atomic import exclusive
+from lab.core.errors import DataError, LockedError, UnknownMarketError
+from lab.core.frames import BAR_COLUMNS, TS
+from lab.core.market import Market
+from lab.core.timeframe import Timeframe
+from lab.data.quality import QualitySettings, default_settings, mark
+
+__all__ = ["Catalog", "store_errors"]
+
+_STORED: Final = ("market", "ts", *BAR_COLUMNS, "known_at")
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turn errors of the store into those a command prints."""
+    try:
+        yield
+    except StoreLockedError as error:
+        raise LockedError(str(error)) from error
+    except StoreError as error:
+        raise DataError(
+            f"{error}\n(received files are kept under data/raw/files: import them again to rebuild)"
+        ) from error
+
+
+class Catalog:
+    """Bars under ``root/data/bars/<exchange>/<timeframe>/``, all markets of a month in one Parquet file.
+
+    Parameters
+    ----------
+    root : Path
+        The folder that ``--root`` names; ``data/`` lies under it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.store = FeatureStore(self.root / "data" / "bars")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the lock of all stored bars; LockedError when another run has it for 30 seconds."""
+        with store_errors(), exclusive(self.store.root):
+            yield
+
+    def append(
+        self,
+        bars: pl.DataFrame,
+        *,
+        timeframe: str | Timeframe,
+        known_at: datetime,
+        inputs: Sequence[str] = (),
+    ) -> list[Manifest]:
+        """Add bars as received; the same bars again change no byte, others replace what is stored.
+
+        Parameters
+        ----------
+        bars : polars.DataFrame
+            Long frame ``ts, market, open … volume`` of complete bars; of rows that share market and ts the
+            last wins. BAD bars are stored too: marks are made when reading.
+        timeframe : str or Timeframe
+            Length of a bar.
+        known_at : datetime
+            Arrival of what the bars were read from, timezone-aware.
+        inputs : sequence of str
+            SHA-256 of it.
+
+        Returns
+        -------
+        list of Manifest
+            One per exchange in `bars`.
+        """
+        grid = Timeframe.parse(timeframe)
+        numbers = [pl.col(column).cast(pl.Float64) for column in BAR_COLUMNS]
+        known = pl.lit(known_at).cast(TS).alias("known_at")
+        rows = bars.select(pl.col("market").cast(pl.String), pl.col("ts").cast(TS), *numbers, known)
+        exchange = {name: Market.parse(name).exchange for name in rows["market"].unique().to_list()}
+        written = []
+        for venue in sorted(set(exchange.values())):
+            names = [name for name in exchange if exchange[name] == venue]
+            part = rows if len(names) == len(exchange) else rows.filter(pl.col("market").is_in(names))
+            with store_errors():
+                written.append(
+                    self.store.write(
+                        f"{venue}/{grid}", part, entity="market", time="ts", known="known_at", inputs=inputs
+                    )
+                )
+        return written
+
+    def datasets(self) -> list[tuple[str, Timeframe]]:
+        """Return stored (exchange, timeframe) pairs, sorted."""
+        pairs = [name.split("/") for name in self.store.datasets()]
+        return sorted((venue, Timeframe.parse(name)) for venue, name in pairs)
+
+    def markets(self, timeframe: str | Timeframe | None = None) -> pl.DataFrame:
+        """Return a row per stored market and timeframe: ``market, timeframe, bars, first, last``."""
+        wanted = None if timeframe is None else Timeframe.parse(timeframe)
+        parts = [
+            pl.DataFrame(
+                schema={
+                    "market": pl.String,
+                    "timeframe": pl.String,
+                    "bars": pl.Int64,
+                    "first": TS,
+                    "last": TS,
+                }
+            )
+        ]
+        for venue, grid in self.datasets():
+            if wanted in {None, grid}:
+                with store_errors():
+                    rows = self.store.scan(f"{venue}/{grid}", columns=["market", "ts"])
+                    parts.append(
+                        rows.group_by("market")
+                        .agg(bars=pl.len().cast(pl.Int64), first=pl.col("ts").min(), last=pl.col("ts").max())
+                        .select("market", pl.lit(str(grid)).alias("timeframe"), "bars", "first", "last")
+                        .collect()
+                    )
+        return pl.concat(parts).sort("market", "timeframe")
+
+    def bars(
+        self,
+        markets: Iterable[str],
+        timeframe: str | Timeframe,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        settings: QualitySettings | None = None,
+    ) -> pl.DataFrame:
+        """Return marked bars with ``start <= ts < end``.
+
+        Marks are those of the full history: enough bars before `start` are read for them.
+
+        Parameters
+        ----------
+        markets : iterable of str
+            ``exchange:BASE/QUOTE``.
+        timeframe : str or Timeframe
+            Length of a bar.
+        start, end : datetime, optional
+            Timezone-aware.
+        settings : QualitySettings, optional
+            Default: the shipped ones.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``ts, market, open, high, low, close, volume, quality, reason``, sorted by ts, then market; see
+            :func:`lab.data.quality.mark`. Bars of a gap longer than one are absent.
+
+        Raises
+        ------
+        UnknownMarketError
+            If a market has no stored bars of that timeframe; the message has the nearest names.
+        """
+        settings = settings or default_settings()
+        grid = Timeframe.parse(timeframe)
+        before = None if start is None else start - settings.context_bars * grid.duration
+        # One bar more on the right: only the bar after a gap tells whether the gap is one bar long.
+        after = None if end is None else end + grid.duration
+        marked = mark(self._rows(list(markets), grid, before, after), grid, settings)
+        if start is not None:
+            marked = marked.filter(pl.col("ts") >= start)
+        return marked if end is None else marked.filter(pl.col("ts") < end)
+
+    def _rows(
+        self, markets: list[str], grid: Timeframe, start: datetime | None, end: datetime | None
+    ) -> pl.DataFrame:
+        by_venue: dict[str, list[str]] = {}
+        for name in markets:
+            by_venue.setdefault(Market.parse(name).exchange, []).append(name)
+        frames = []
+        for venue, names in by_venue.items():
+            dataset = f"{venue}/{grid}"
+            with store_errors():
+                stored = self.store.entities(dataset) if self.store.manifest(dataset) else []
+                unknown = [name for name in names if name not in stored]
+                if unknown:
+                    raise self._unknown(unknown[0], grid)
+                entities = None if len(names) == len(stored) else names
+                frames.append(self.store.scan(dataset, entities=entities, start=start, end=end).collect())
+        if not frames:
+            raise DataError("no market named; expected at least one, such as binance:BTC/USDT")
+        return pl.concat(frames)
+
+    def _unknown(self, market: str, grid: Timeframe) -> UnknownMarketError:
+        known = self.markets()
+        here = known.filter(pl.col("timeframe") == str(grid))["market"].to_list()
+        other = known.filter(pl.col("market") == market)["timeframe"].to_list()
+        if other:
+            hint = f"it is stored as {', '.join(other)}"
+        elif here:
+            near = difflib.get_close_matches(market, here, n=3, cutoff=0.4) or here[:3]
+            hint = f"nearest: {', '.join(near)} ({len(here)} markets stored; 'mnemo data list' shows them)"
+        else:
+            hint = f"no {grid} bars are stored at all"
+        return UnknownMarketError(
+            f"no {grid} bars of {market} stored; {hint}. Import it with 'mnemo data import FILES "
+            f"--exchange {Market.parse(market).exchange} --timeframe {grid}'"
+        )
