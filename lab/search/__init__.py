@@ -1,0 +1,1 @@
+"""Walk-forward search and the ledger of everything that was ever tried."""
