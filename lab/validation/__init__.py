@@ -1,0 +1,1 @@
+"""Judging a result: splits, overfitting, causality."""
