@@ -1,0 +1,354 @@
+"""Every kind of leak is found as what it is, and its clean twin passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from numpy.typing import NDArray
+
+from lab.core.errors import InsufficientHistoryError
+from lab.core.panel import Panel
+from lab.core.timeframe import Timeframe
+from lab.features import atr, compute, ema, mean, zscore
+from lab.validation.causality import certify, certify_feature
+from lab.validation.causality_bits import FARTHEST, differing, distance
+
+Array = NDArray[np.float64]
+BARS, MARKETS = 150, 3
+
+
+def make_panel(holes: bool = False) -> Panel:
+    generator = np.random.default_rng(11)
+    day = Timeframe.parse("1d")
+    bar = np.arange(18_003, 18_003 + BARS)
+    close = 100.0 * np.exp(np.cumsum(generator.normal(0.0, 0.03, (BARS, MARKETS)), axis=0))
+    spread = 1.0 + 0.01 * generator.random((BARS, MARKETS))
+    volume = generator.lognormal(10.0, 1.0, (BARS, MARKETS))
+    if holes:
+        close[generator.random((BARS, MARKETS)) < 0.1] = np.nan
+    fields = {"close": close, "high": close * spread, "low": close / spread, "volume": volume}
+    return Panel(day, bar, day.open_times(bar), tuple(f"x:M{j}/USDT" for j in range(MARKETS)), fields)
+
+
+def shifted(values: Array, bars: int) -> Array:
+    moved = np.full_like(values, np.nan)
+    if bars >= 0:
+        moved[bars:] = values[: len(values) - bars]
+    else:
+        moved[:bars] = values[-bars:]
+    return moved
+
+
+def windowed(values: Array, window: int, function: Callable[[Array], Any]) -> Array:
+    out = np.full_like(values, np.nan)
+    for row in range(window - 1, len(values)):
+        out[row] = function(values[row + 1 - window : row + 1])
+    return out
+
+
+def next_return(panel: Panel, _: Any) -> Array:
+    return shifted(panel["close"], -1) / panel["close"] - 1.0
+
+
+def last_return(panel: Panel, _: Any) -> Array:
+    return panel["close"] / shifted(panel["close"], 1) - 1.0
+
+
+def scaled_on_everything(panel: Panel, _: Any) -> Array:
+    close = panel["close"]
+    return (close - np.nanmean(close, axis=0)) / np.nanstd(close, axis=0)
+
+
+def scaled_on_window(panel: Panel, _: Any) -> Array:
+    return compute(panel, [zscore("close", 20)])[zscore("close", 20)]
+
+
+def slope_both_sides(panel: Panel, _: Any) -> Array:
+    return np.gradient(panel["close"], axis=0) if len(panel) > 1 else np.zeros(panel.shape)
+
+
+def slope_backwards(panel: Panel, _: Any) -> Array:
+    return panel["close"] - shifted(panel["close"], 1)
+
+
+def centred_mean(panel: Panel, _: Any) -> Array:
+    return shifted(windowed(panel["close"], 5, lambda part: part.sum(axis=0) / 5), -2)
+
+
+def trailing_mean(panel: Panel, _: Any) -> Array:
+    return compute(panel, [mean("close", 5)])[mean("close", 5)]
+
+
+def filled_backwards(panel: Panel, _: Any) -> Array:
+    values = compute(panel, [mean("close", 5)])[mean("close", 5)].copy()
+    for row in range(len(values) - 2, -1, -1):
+        values[row] = np.where(np.isnan(values[row]), values[row + 1], values[row])
+    return values
+
+
+def wrapped_roll(panel: Panel, _: Any) -> Array:
+    return panel["close"] / np.roll(panel["close"], 1, axis=0)
+
+
+def known_too_early(panel: Panel, _: Any) -> Array:
+    """Show the close of the week from its first day on, as a left-labelled resample does."""
+    week = panel.bar // 7
+    out = np.empty(panel.shape)
+    for row in range(len(panel)):
+        out[row] = panel["close"][np.flatnonzero(week == week[row])[-1]]
+    return out
+
+
+def known_in_time(panel: Panel, _: Any) -> Array:
+    """Show the close of the last complete week."""
+    out = np.full(panel.shape, np.nan)
+    for row in range(len(panel)):
+        at = row - (panel.bar[row] + 1) % 7
+        out[row] = panel["close"][at] if at >= 0 else np.nan
+    return out
+
+
+def survivors(panel: Panel, _: Any) -> Array:
+    best = panel["volume"][-1].argmax()
+    weights = np.zeros(panel.shape)
+    weights[:, best] = 1.0
+    return weights
+
+
+def most_traded_now(panel: Panel, _: Any) -> Array:
+    volume = panel["volume"]
+    return np.where(volume == volume.max(axis=1, keepdims=True), 1.0, 0.0)
+
+
+def summed_from_start(panel: Panel, _: Any) -> Array:
+    return np.cumsum(panel["volume"], axis=0)
+
+
+def summed_over_window(panel: Panel, _: Any) -> Array:
+    return windowed(panel["volume"], 20, lambda part: np.add.reduce(part[::1], axis=0))
+
+
+def recursive_mean(panel: Panel, _: Any) -> Array:
+    frame = pl.DataFrame(np.array(panel["close"]))
+    return frame.select(pl.all().ewm_mean(span=60, adjust=False)).to_numpy()
+
+
+def finite_mean(panel: Panel, _: Any) -> Array:
+    return compute(panel, [ema("close", 3)])[ema("close", 3)]
+
+
+def mean_of_twenty(panel: Panel, _: Any) -> Array:
+    return compute(panel, [mean("close", 20)])[mean("close", 20)]
+
+
+LEAKS = [
+    (next_return, 2, "lookahead"),
+    (scaled_on_everything, 20, "full_sample"),
+    (slope_both_sides, 2, "lookahead"),
+    (centred_mean, 5, "lookahead"),
+    (filled_backwards, 5, "backfill"),
+    (wrapped_roll, 2, "backfill"),
+    (known_too_early, 7, "lookahead"),
+    (survivors, 1, "full_sample"),
+    (summed_from_start, 20, "unbounded"),
+    (recursive_mean, 20, "unbounded"),
+    (mean_of_twenty, 12, "lookback"),
+]
+CLEAN = [
+    (last_return, 2, 2),
+    (scaled_on_window, 20, 20),
+    (slope_backwards, 2, 2),
+    (trailing_mean, 5, 5),
+    (known_in_time, 7, 7),
+    (most_traded_now, 1, 1),
+    (summed_over_window, 20, 20),
+    (finite_mean, 33, 33),
+    (mean_of_twenty, 20, 20),
+    (mean_of_twenty, 24, 20),
+]
+
+
+@pytest.mark.parametrize(
+    ("signal", "lookback", "kind"), LEAKS, ids=lambda value: getattr(value, "__name__", None)
+)
+def test_leak_is_found_as_what_it_is(signal: Any, lookback: int, kind: str) -> None:
+    certificate = certify(signal, make_panel(), None, lookback=lookback)
+    assert [finding.kind for finding in certificate.findings] == [kind]
+    assert not certificate.ok
+
+
+@pytest.mark.parametrize(
+    ("signal", "lookback", "measured"), CLEAN, ids=lambda value: getattr(value, "__name__", None)
+)
+@pytest.mark.parametrize("holes", [False, True])
+def test_clean_twin_passes_with_its_lookback_measured(
+    signal: Any, lookback: int, measured: int, holes: bool
+) -> None:
+    certificate = certify(signal, make_panel(holes), None, lookback=lookback, per_market=False)
+    assert certificate.findings == ()
+    assert certificate.ok
+    assert certificate.lookback_declared == lookback
+    assert certificate.lookback_measured == measured
+    assert certificate.bars_checked == BARS - lookback + 1
+    assert certificate.mismatches == 0
+    assert certificate.max_ulp == 0
+
+
+def test_lookahead_names_first_bar_market_and_reach() -> None:
+    def peeks(panel: Panel, _: Any) -> Array:
+        values = np.zeros(panel.shape)
+        values[:-3, 1] = panel["close"][3:, 1]
+        return values
+
+    (finding,) = certify(peeks, make_panel(), None, lookback=10).findings
+    assert (finding.kind, finding.bar, finding.market) == ("lookahead", 18_003, "x:M1/USDT")
+    assert "needs 3 later bar(s)" in finding.detail
+
+
+def test_a_leak_on_one_rare_bar_is_found() -> None:
+    def peeks_once(panel: Panel, _: Any) -> Array:
+        values = np.zeros(panel.shape)
+        at = np.flatnonzero(panel.bar == 18_101)
+        if len(at) and at[0] + 1 < len(panel):
+            values[at[0], 2] = panel["close"][at[0] + 1, 2]
+        return values
+
+    certificate = certify(peeks_once, make_panel(), None, lookback=1)
+    assert [(f.kind, f.bar, f.market) for f in certificate.findings] == [("lookahead", 18_101, "x:M2/USDT")]
+    assert certificate.mismatches == 1
+
+
+def test_short_lookback_says_how_many_bars_are_needed() -> None:
+    certificate = certify(mean_of_twenty, make_panel(), None, lookback=12)
+    assert "needs 20 bars, 12 are declared" in certificate.findings[0].detail
+    assert certificate.lookback_measured == 20
+    assert certificate.max_ulp == FARTHEST
+
+
+def test_running_sum_is_unbounded_although_its_error_is_tiny() -> None:
+    def running(panel: Panel, _: Any) -> Array:
+        frame = pl.DataFrame(np.array(panel["close"]))
+        return frame.select(pl.all().rolling_var(20)).to_numpy()
+
+    certificate = certify(running, make_panel(), None, lookback=20)
+    assert {finding.kind for finding in certificate.findings} <= {"unbounded", "lookback"}
+    assert certificate.findings
+    assert 0 < certificate.max_ulp < 10**9
+
+
+def test_neighbours_matter_only_where_they_must_not() -> None:
+    def ranked(panel: Panel, _: Any) -> Array:
+        return panel["close"].argsort(axis=1).argsort(axis=1).astype(np.float64)
+
+    assert certify(ranked, make_panel(), None, lookback=1).ok
+    certificate = certify(ranked, make_panel(), None, lookback=1, per_market=True)
+    assert [finding.kind for finding in certificate.findings] == ["neighbour"]
+    assert certify(mean_of_twenty, make_panel(), None, lookback=20, per_market=True).ok
+
+
+def test_random_signal_is_unstable() -> None:
+    generator = np.random.default_rng(5)
+    certificate = certify(lambda panel, _: generator.random(panel.shape), make_panel(), None, lookback=1)
+    assert [finding.kind for finding in certificate.findings] == ["unstable"]
+
+
+def test_signal_without_a_number_proves_nothing() -> None:
+    certificate = certify(lambda panel, _: np.full(panel.shape, np.nan), make_panel(), None, lookback=5)
+    assert [finding.kind for finding in certificate.findings] == ["empty"]
+
+
+def test_failing_signal_is_a_finding_not_a_crash() -> None:
+    def fails(panel: Panel, _: Any) -> Array:
+        if len(panel) < 9:
+            raise ValueError("cannot handle a short panel")
+        return panel["close"]
+
+    (finding,) = certify(fails, make_panel(), None, lookback=1).findings
+    assert finding.kind == "error"
+    assert "ValueError: cannot handle a short panel" in finding.detail
+
+
+def test_signal_that_refuses_short_history_is_not_blamed_for_it() -> None:
+    def careful(panel: Panel, _: Any) -> Array:
+        if len(panel) < 20:
+            raise InsufficientHistoryError("20 bars needed")
+        return mean_of_twenty(panel, None)
+
+    assert certify(careful, make_panel(), None, lookback=20).ok
+    assert [f.kind for f in certify(careful, make_panel(), None, lookback=19).findings] == ["error"]
+
+
+def test_wrong_shape_is_a_finding() -> None:
+    (finding,) = certify(lambda panel, _: panel["close"][1:], make_panel(), None, lookback=1).findings
+    assert finding.kind == "error"
+    assert "one row per bar" in finding.detail
+
+
+def test_values_need_not_be_one_column_per_market() -> None:
+    def breadth(panel: Panel, _: Any) -> Array:
+        return (panel["close"] > panel["low"]).sum(axis=1)
+
+    assert certify(breadth, make_panel(), None, lookback=1).ok
+
+
+def test_fewer_bars_than_the_lookback_are_refused() -> None:
+    with pytest.raises(InsufficientHistoryError, match=r"150 bars found.*lookback of 151"):
+        certify(last_return, make_panel(), None, lookback=151)
+
+
+def test_same_seed_gives_same_certificate() -> None:
+    first, second = (certify(centred_mean, make_panel(), None, lookback=5, seed=3) for _ in range(2))
+    assert first == second
+
+
+def test_progress_ends_at_one() -> None:
+    shares: list[float] = []
+    certify(last_return, make_panel(), None, lookback=2, progress=shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+def test_feature_is_certified_with_its_own_lookback() -> None:
+    certificate = certify_feature(atr(14), make_panel(holes=True))
+    assert certificate.ok
+    assert certificate.lookback_declared == certificate.lookback_measured == 15
+
+
+def test_report_has_the_keys_of_the_parity_command() -> None:
+    report = certify(next_return, make_panel(), None, lookback=2).report()
+    assert list(report) == [
+        "bars_checked",
+        "mismatches",
+        "max_ulp",
+        "lookback_declared",
+        "lookback_measured",
+        "leaks",
+    ]
+    assert report["leaks"][0]["kind"] == "lookahead"
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "expected"),
+    [
+        (1.0, 1.0, 0),
+        (np.nan, np.nan, 0),
+        (1.0, np.nextafter(1.0, 2.0), 1),
+        (-1.0, np.nextafter(-1.0, 0.0), 1),
+        (5e-324, -5e-324, 3),
+        (0.0, -0.0, 1),
+        (1.0, np.nan, FARTHEST),
+    ],
+)
+def test_distance_counts_representable_numbers(left: float, right: float, expected: int) -> None:
+    pair = np.array([left]), np.array([right])
+    assert distance(*pair) == distance(*pair[::-1]) == expected
+    assert differing(*pair).any() == (expected > 0)
+
+
+def test_payload_of_nan_is_not_a_difference() -> None:
+    odd = np.array([0x7FF8000000000123], dtype=np.int64).view(np.float64)
+    assert not differing(odd, np.array([np.nan])).any()
