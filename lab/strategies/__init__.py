@@ -2,7 +2,7 @@
 
 from lab.strategies.decide import decide, decide_on_features, require_history, total_lookback
 from lab.strategies.dual_momentum import DualMomentum, DualMomentumParameters
-from lab.strategies.instance import InstanceConfig, MarketConfig, StrategyInstance, load
+from lab.strategies.instance import InstanceConfig, MarketConfig, StrategyInstance, config_model, load
 from lab.strategies.mean_reversion import MeanReversion, MeanReversionParameters
 from lab.strategies.portfolio import AllocationConfig, Portfolio, PortfolioConfig, combine, load_portfolio
 from lab.strategies.protocol import Parameters, Strategy
@@ -29,6 +29,7 @@ __all__ = [
     "TimeSeriesMomentum",
     "TimeSeriesMomentumParameters",
     "combine",
+    "config_model",
     "decide",
     "decide_on_features",
     "families",

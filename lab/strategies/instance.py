@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -22,7 +23,7 @@ from lab.strategies.decide import decide, require_history, total_lookback
 from lab.strategies.protocol import Parameters, Strategy
 from lab.strategies.registry import strategy_of
 
-__all__ = ["InstanceConfig", "MarketConfig", "StrategyInstance", "load", "read_text"]
+__all__ = ["InstanceConfig", "MarketConfig", "StrategyInstance", "config_model", "load", "read_text"]
 
 P = TypeVar("P", bound=BaseModel)
 
@@ -46,15 +47,21 @@ class MarketConfig(Section):
     @field_validator("symbol")
     @classmethod
     def _spot(cls, symbol: str) -> str:
-        if Market.parse(f"any:{symbol}").is_derivative:
+        try:
+            market = Market.parse(f"any:{symbol}")
+        except ConfigError:
+            raise ValueError("expected BASE/QUOTE as CCXT writes it, for example BTC/USDT") from None
+        if market.is_derivative:
             raise ValueError("a derivative can be read as data but not traded; name the spot market")
         return symbol
 
     @field_validator("exchange")
     @classmethod
     def _named(cls, exchange: str) -> str:
-        Market.parse(f"{exchange}:BASE/QUOTE")
-        return exchange
+        try:
+            return Market.parse(f"{exchange}:BASE/QUOTE").exchange
+        except ConfigError:
+            raise ValueError("expected CCXT's id of an exchange, for example binance") from None
 
     @property
     def name(self) -> str:
@@ -72,7 +79,7 @@ class InstanceConfig(Section, Generic[P]):
     hypothesis: str = Field("", description="why it should earn money, and when it should not")
     mode: Literal["backtest", "paper", "live"] = Field("backtest", description="highest stage it may run at")
     timeframe: str = Field(description="CCXT's notation: 1m … 1w")
-    markets: tuple[MarketConfig, ...] = Field(min_length=1, description="markets to trade")
+    markets: tuple[MarketConfig, ...] = Field(description="markets to trade, at least one")
     parameters: P = Field(description="parameters of the family")
     risk: RiskSettings = Field(default_factory=RiskSettings, description="limits of this instance")
     costs: CostSettings = Field(default_factory=CostSettings, description="costs in backtests")
@@ -86,11 +93,35 @@ class InstanceConfig(Section, Generic[P]):
     @field_validator("markets")
     @classmethod
     def _once(cls, markets: tuple[MarketConfig, ...]) -> tuple[MarketConfig, ...]:
+        if not markets:
+            raise ValueError("expected at least one market")
         names = [market.name for market in markets]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise ValueError(f"{twice[0]} is listed twice; list each market once")
         return markets
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The model of a family is made at run time, so that pickle cannot find it by name.
+        return _restored, (self.family, self.model_dump())
+
+
+@cache
+def config_model(family: str) -> type[InstanceConfig[Any]]:
+    """Return the model of an instance file of `family`, for reading it and for its JSON schema.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such family.
+    """
+    parameters = strategy_of(family).params
+    model: type[InstanceConfig[Any]] = InstanceConfig[parameters]  # type: ignore[valid-type]
+    return model
+
+
+def _restored(family: str, values: dict[str, Any]) -> InstanceConfig[Any]:
+    return config_model(family).model_validate(values)
 
 
 class _FamilyOnly(BaseModel):
@@ -212,8 +243,7 @@ def load(path: Path | str) -> StrategyInstance:
     """
     text = read_text(Path(path), "strategy instance")
     strategy = strategy_of(parse_document(text, _FamilyOnly, source=str(path)).family)
-    model: type[InstanceConfig[Any]] = InstanceConfig[strategy.params]  # type: ignore[name-defined]
-    config = parse_document(text, model, source=str(path))
+    config = parse_document(text, config_model(strategy.family), source=str(path))
     return StrategyInstance(config, strategy, config.parameters, digest(text.encode()), Path(path))
 
 

@@ -39,7 +39,7 @@ class PortfolioConfig(Section):
     description: str = Field("", description="what it is, in words")
     reference_currency: str = Field(description="currency of capital, equity and all markets' quotes")
     capital: float = Field(gt=0, description="capital at the start, in the reference currency")
-    instances: tuple[AllocationConfig, ...] = Field(min_length=1, description="instances and their shares")
+    instances: tuple[AllocationConfig, ...] = Field(description="instances and their shares")
     risk: PortfolioRiskSettings = Field(
         default_factory=PortfolioRiskSettings, description="limits of the portfolio"
     )
@@ -50,6 +50,8 @@ class PortfolioConfig(Section):
     @field_validator("instances")
     @classmethod
     def _at_most_all(cls, instances: tuple[AllocationConfig, ...]) -> tuple[AllocationConfig, ...]:
+        if not instances:
+            raise ValueError("expected at least one instance")
         total = sum(instance.allocation for instance in instances)
         if total > 1 + _ABOVE_ONE:
             raise ValueError(f"allocations sum to {total:g}, expected at most 1; the rest stays in cash")

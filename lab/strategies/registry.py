@@ -28,6 +28,8 @@ def register(family: S) -> S:
     known = _families.get(family.family)
     if known is not None and type(known).__qualname__ != family.__qualname__:
         raise ConfigError(f"strategy family {family.family!r} is registered twice; choose another name")
+    # A worker process that receives a strategy finds its own one, equal by identity.
+    family.__reduce__ = lambda strategy: (strategy_of, (strategy.family,))
     _families[family.family] = family()
     return family
 
