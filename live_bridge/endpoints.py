@@ -1,0 +1,98 @@
+"""Point a CCXT class at another host: a test net, or the loopback exchange."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from lab.core.errors import ConfigError
+
+__all__ = ["ccxt_options"]
+
+# Every section of ccxt.binance's urls['api'] with the path that Binance serves it under. All are
+# replaced, the derivatives' too, so that a redirected class cannot reach the real exchange by any call.
+_BINANCE_PATHS: Final = {
+    "public": "/api/v3",
+    "private": "/api/v3",
+    "v1": "/api/v1",
+    "sapi": "/sapi/v1",
+    "sapiV2": "/sapi/v2",
+    "sapiV3": "/sapi/v3",
+    "sapiV4": "/sapi/v4",
+    "papi": "/papi/v1",
+    "papiV2": "/papi/v2",
+    "eapiPublic": "/eapi/v1",
+    "eapiPrivate": "/eapi/v1",
+    "dapiPublic": "/dapi/v1",
+    "dapiPrivate": "/dapi/v1",
+    "dapiPrivateV2": "/dapi/v2",
+    "dapiData": "/futures/data",
+    "fapiPublic": "/fapi/v1",
+    "fapiPublicV2": "/fapi/v2",
+    "fapiPublicV3": "/fapi/v3",
+    "fapiPrivate": "/fapi/v1",
+    "fapiPrivateV2": "/fapi/v2",
+    "fapiPrivateV3": "/fapi/v3",
+    "fapiData": "/futures/data",
+}
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def ccxt_options(base_url: str) -> dict[str, Any]:
+    """Return the constructor argument that points ``ccxt.binance`` at `base_url`, spot only.
+
+    Parameters
+    ----------
+    base_url : str
+        Scheme and host, for example ``https://testnet.binance.vision`` or ``http://127.0.0.1:8080``.
+
+    Returns
+    -------
+    dict
+        ``urls`` with every API section replaced, and the ``options`` that spot trading needs: spot
+        markets only, no margin pairs, no coin list, local time corrected by the server's when markets
+        are loaded (``load_time_difference()`` corrects it again). Add ``apiKey`` and ``secret`` to it.
+
+    Raises
+    ------
+    ConfigError
+        If `base_url` is no http or https address, has a path, or is plain http to another machine.
+
+    Notes
+    -----
+    CCXT reads some of Binance's error codes from a table that it chooses by the address
+    ``https://api.binance.com``; elsewhere its general table is used. The codes that orders meet are
+    in the general one.
+
+    Examples
+    --------
+    >>> ccxt_options("http://127.0.0.1:8080")["urls"]["api"]["private"]
+    'http://127.0.0.1:8080/api/v3'
+    """
+    root = _checked(base_url)
+    return {
+        "urls": {"api": {section: root + path for section, path in _BINANCE_PATHS.items()}},
+        "options": {
+            "defaultType": "spot",
+            "fetchMarkets": {"types": ["spot"]},
+            "fetchMargins": False,
+            # Signed, and called before the clock difference is known: a skewed clock would fail here.
+            "fetchCurrencies": False,
+            "adjustForTimeDifference": True,
+        },
+    }
+
+
+def _checked(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
+        raise ConfigError(
+            f"base_url {base_url!r} not understood: expected scheme and host only, "
+            "for example https://testnet.binance.vision or http://127.0.0.1:8080"
+        )
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        raise ConfigError(
+            f"base_url {base_url!r} is plain http to another machine: keys would travel in the clear. "
+            "Use https, or an address on 127.0.0.1"
+        )
+    return base_url.rstrip("/")
