@@ -1,0 +1,18 @@
+"""Runs as values, written to MLflow and read back; the only place that imports MLflow."""
+
+from lab.tracking.code import CodeVersion, code_version
+from lab.tracking.record import ChildRecord, DataInput, Provenance, RunRecord, TrackedRun
+from lab.tracking.tracker import EXPERIMENT, Tracker, tracking_uri
+
+__all__ = [
+    "EXPERIMENT",
+    "ChildRecord",
+    "CodeVersion",
+    "DataInput",
+    "Provenance",
+    "RunRecord",
+    "TrackedRun",
+    "Tracker",
+    "code_version",
+    "tracking_uri",
+]

@@ -1,0 +1,242 @@
+"""Runs to MLflow and back: a SQLite backend and artifacts under ``mlruns/``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from feature_store.atomic import exclusive, write_bytes, write_parquet
+from feature_store.errors import StoreLockedError
+from lab.core.errors import ConfigError, LockedError
+from lab.core.hashing import canonical_json
+from lab.tracking.record import DataInput, RunRecord, Scalar, TrackedRun
+
+__all__ = ["EXPERIMENT", "Tracker", "tracking_uri"]
+
+EXPERIMENT: Final = "mnemo"
+_PARENT_TAG: Final = "mlflow.parentRunId"
+_KIND_TAG: Final = "kind"
+# MLflow's limits: it refuses longer parameters, tags and digests.
+_LONGEST_PARAM: Final = 6_000
+_LONGEST_TAG: Final = 8_000
+_DIGEST_DIGITS: Final = 32
+
+
+def tracking_uri(root: Path) -> str:
+    """Return MLflow's tracking URI of a root folder.
+
+    Examples
+    --------
+    >>> tracking_uri(Path("/srv/mnemo"))
+    'sqlite:////srv/mnemo/mlruns/mlflow.db'
+    """
+    return f"sqlite:///{root.resolve() / 'mlruns' / 'mlflow.db'}"
+
+
+class Tracker:
+    """Writes run records to MLflow and reads them back.
+
+    Only one process at a time writes: workers return results, their parent logs them. The first use in a
+    root folder creates the database, which takes MLflow some seconds.
+
+    Parameters
+    ----------
+    root : Path
+        The folder that ``data/``, ``mlruns/`` and ``reports/`` lie under. Artifact paths are stored absolute;
+        after the folder was moved or copied, the next use corrects them.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root.resolve() / "mlruns"
+        self._artifacts = self.folder / "artifacts"
+        self._uri = tracking_uri(root)
+        self._client: Any = None
+        self._experiment: str = ""
+
+    def log(self, record: RunRecord) -> str:
+        """Write a run, its children and artifacts; return the run id.
+
+        The parent is completed last: whoever dies in between leaves a run that is still RUNNING, never one
+        that looks finished. A record whose engines disagree is marked FAILED.
+
+        Raises
+        ------
+        LockedError
+            If another process is writing here for more than 30 seconds.
+        StoreError
+            If an artifact cannot be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with exclusive(self.folder):
+                return self._log(self._open(), record)
+        except StoreLockedError as error:
+            raise LockedError(str(error)) from None
+
+    def load_run(self, run_id: str) -> TrackedRun:
+        """Read a run back.
+
+        Raises
+        ------
+        ConfigError
+            If no run here has that id.
+        """
+        unknown = ConfigError(
+            f"run {run_id!r} not found under {self.folder}: expected the run id that backtest, tune or demo "
+            "printed; check --root, or list the runs with 'mnemo ui'"
+        )
+        if not (len(run_id) == 32 and run_id.isalnum()) or not (self.folder / "mlflow.db").exists():
+            raise unknown
+        client = self._open()
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = client.get_run(run_id)
+        except MlflowException:
+            raise unknown from None
+        children = client.search_runs(
+            [self._experiment], f"tags.`{_PARENT_TAG}` = '{run_id}'", order_by=["attributes.start_time ASC"]
+        )
+        folder = self._artifact_folder(run_id)
+        files = sorted(folder.iterdir()) if folder.is_dir() else []
+        return TrackedRun(
+            run_id=run_id,
+            name=run.info.run_name,
+            kind=run.data.tags.get(_KIND_TAG, ""),
+            status=run.info.status,
+            started=_from_milliseconds(run.info.start_time),
+            ended=_from_milliseconds(run.info.end_time) if run.info.end_time else None,
+            params=dict(run.data.params),
+            tags={name: text for name, text in run.data.tags.items() if not name.startswith("mlflow.")},
+            metrics=dict(run.data.metrics),
+            children=tuple(child.info.run_id for child in children),
+            artifacts={file.name: file for file in files},
+        )
+
+    def _log(self, client: Any, record: RunRecord) -> str:
+        status = "FAILED" if record.failed else "FINISHED"
+        started, ended = _milliseconds(record.started), _milliseconds(record.ended)
+        tags = {_KIND_TAG: record.kind, **record.provenance.tags(), **record.tags}
+        run_id = self._create(client, record.name, started, tags, record.params, record.metrics)
+        client.log_inputs(run_id, datasets=[_dataset(record.provenance.data)])
+        self._write_artifacts(run_id, record)
+        for number, child in enumerate(record.children):
+            child_tags = {_KIND_TAG: f"{record.kind}-part", **child.tags, _PARENT_TAG: run_id}
+            # One millisecond apart, so that their order can be asked for.
+            begun = started + number
+            child_id = self._create(client, child.name, begun, child_tags, child.params, child.metrics)
+            client.set_terminated(child_id, status=status, end_time=ended)
+        client.set_terminated(run_id, status=status, end_time=ended)
+        return run_id
+
+    def _create(
+        self,
+        client: Any,
+        name: str,
+        started: int,
+        tags: Mapping[str, str],
+        params: Mapping[str, Scalar],
+        metrics: Mapping[str, float],
+    ) -> str:
+        from mlflow.entities import Metric, Param
+
+        cut = {key: text[:_LONGEST_TAG] for key, text in tags.items()}
+        run_id: str = client.create_run(
+            self._experiment, start_time=started, tags=cut, run_name=name
+        ).info.run_id
+        client.log_batch(
+            run_id,
+            metrics=[
+                Metric(key, float(value), started, 0)
+                for key, value in metrics.items()
+                if math.isfinite(value)
+            ],
+            params=[Param(key, _text(value)[:_LONGEST_PARAM]) for key, value in params.items()],
+        )
+        return run_id
+
+    def _write_artifacts(self, run_id: str, record: RunRecord) -> None:
+        folder = self._artifact_folder(run_id)
+        write_bytes(folder / "config.yaml", record.config.encode())
+        write_bytes(folder / "result.json", canonical_json(_finite(record.result)).encode())
+        for name, table in record.tables.items():
+            write_parquet(folder / f"{name}.parquet", table)
+
+    def _artifact_folder(self, run_id: str) -> Path:
+        return self._artifacts / run_id / "artifacts"
+
+    def _open(self) -> Any:
+        """Return the client; create database and experiment once, before anybody else writes."""
+        if self._client is not None:
+            return self._client
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        from mlflow import MlflowClient
+
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        client = MlflowClient(tracking_uri=self._uri)
+        found = client.get_experiment_by_name(EXPERIMENT)
+        location = self._artifacts.as_uri()
+        if found is None:
+            self._experiment = client.create_experiment(EXPERIMENT, artifact_location=location)
+        else:
+            self._experiment = found.experiment_id
+            if found.artifact_location != location:
+                self._correct_locations(location)
+        self._client = client
+        return client
+
+    def _correct_locations(self, location: str) -> None:
+        with closing(sqlite3.connect(self.folder / "mlflow.db")) as database, database:
+            database.execute(
+                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
+                (location, self._experiment),
+            )
+            database.execute(
+                "UPDATE runs SET artifact_uri = ? || '/' || run_uuid || '/artifacts' WHERE experiment_id = ?",
+                (location, self._experiment),
+            )
+
+
+def _dataset(data: DataInput) -> Any:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    dataset = Dataset(
+        name=data.name,
+        digest=data.content_hash[:_DIGEST_DIGITS],
+        source_type="local",
+        source=json.dumps({"uri": "data/bars"}),
+        profile=canonical_json(dict(data.description)),
+    )
+    return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", "bars")])
+
+
+def _finite(value: Any) -> Any:
+    """Return JSON values with None where a number is not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return value
+
+
+def _text(value: Scalar) -> str:
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1_000)
+
+
+def _from_milliseconds(moment: int) -> datetime:
+    return datetime.fromtimestamp(moment / 1_000, tz=UTC)
