@@ -1,0 +1,68 @@
+"""Turns the symbols of a file into market names, or refuses them by name."""
+
+from __future__ import annotations
+
+from lab.core.errors import ConfigError, DataError
+from lab.core.market import Market
+
+__all__ = ["market_name", "market_names"]
+
+
+def market_name(symbol: str, *, exchange: str | None, quote: str | None = None) -> str:
+    """Return ``exchange:BASE/QUOTE[:SETTLE]`` for one symbol.
+
+    Parameters
+    ----------
+    symbol : str
+        ``BASE/QUOTE``, ``BASE/QUOTE:SETTLE``, either with ``exchange:`` before it, or just ``BASE`` where
+        `quote` is given.
+    exchange : str, optional
+        Where symbols carry none. One that contradicts the symbol's own is an error.
+    quote : str, optional
+        Quote currency of symbols that have none.
+
+    Raises
+    ------
+    DataError
+        If this makes no market name.
+
+    Examples
+    --------
+    >>> market_name("BTC/USDT:USDT", exchange="okx")
+    'okx:BTC/USDT:USDT'
+    >>> market_name("bitfinex:BTC", exchange=None, quote="USD")
+    'bitfinex:BTC/USD'
+    """
+    head, colon, tail = symbol.partition(":")
+    venue, pair = (head, tail) if colon and "/" not in head else (None, symbol)
+    if venue is not None and exchange is not None and venue != exchange:
+        raise DataError(
+            f"{symbol!r} names the exchange {venue}, not {exchange}; leave out --exchange to use it"
+        )
+    where = venue or exchange
+    if where is None:
+        raise DataError(f"{symbol!r} names no exchange; give --exchange")
+    if "/" not in pair:
+        if quote is None:
+            raise DataError(f"{symbol!r} has no quote currency; expected BASE/QUOTE, or give --map quote=USD")
+        pair = f"{pair}/{quote}"
+    try:
+        return str(Market.parse(f"{where}:{pair}"))
+    except ConfigError:
+        raise DataError(
+            f"{symbol!r} makes no market name; expected BASE/QUOTE or BASE/QUOTE:SETTLE"
+        ) from None
+
+
+def market_names(symbols: list[str], *, exchange: str | None, quote: str | None = None) -> dict[str, str]:
+    """Return the market name of each symbol; DataError naming every symbol that has none."""
+    names, faults = {}, []
+    for symbol in symbols:
+        try:
+            names[symbol] = market_name(symbol, exchange=exchange, quote=quote)
+        except DataError as error:
+            faults.append(str(error))
+    if faults:
+        more = f" (and {len(faults) - 5} symbols more)" if len(faults) > 5 else ""
+        raise DataError("; ".join(faults[:5]) + more)
+    return names
