@@ -1,0 +1,209 @@
+"""The exchange through CCXT's own class, unmodified: the only module that talks to the network."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+
+from lab.core.errors import ConfigError, VenueError
+from lab.core.timeframe import Timeframe
+from live_bridge.ccxt_class import errors, exchange_class
+from live_bridge.config import ExchangeConfig
+from live_bridge.endpoints import ccxt_options
+from live_bridge.exchange import Candle, Rules
+
+__all__ = ["CcxtExchange", "connect"]
+
+TIMEOUT_MS: Final = 10_000
+PAGE: Final = 1_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TICK_SIZE_MODE: Final = 4
+_MAX_DETAIL: Final = 160
+
+T = TypeVar("T")
+
+
+def connect(config: ExchangeConfig, *, recv_window_ms: int = 5_000) -> CcxtExchange:
+    """Build the exchange a configuration names; nothing is sent yet, and no key is read.
+
+    Raises
+    ------
+    ConfigError
+        If CCXT has no such exchange, or `base_url` cannot be used.
+    """
+    name = config.id
+    options: dict[str, Any] = {
+        "defaultType": "spot",
+        "fetchMarkets": {"types": ["spot"]},
+        "fetchMargins": False,
+        # The bridge asks the exchange's time itself, once per tick.
+        "adjustForTimeDifference": False,
+        "recvWindow": recv_window_ms,
+        "maxRetriesOnFailure": 0,
+    }
+    arguments: dict[str, Any] = {"enableRateLimit": True, "timeout": TIMEOUT_MS}
+    if config.base_url is not None:
+        if name != "binance":
+            raise ConfigError(
+                f"exchange.base_url: found one for {name}; only binance can be pointed at another host"
+            )
+        redirected = ccxt_options(config.base_url)
+        arguments["urls"] = redirected["urls"]
+        options = {**redirected["options"], **options}
+    arguments["options"] = {**options, **config.options}
+    return CcxtExchange(exchange_class(name)(arguments))
+
+
+class CcxtExchange:
+    """Market data of one exchange through an instance of its CCXT class.
+
+    Parameters
+    ----------
+    client : ccxt.Exchange
+        An instance as :func:`connect` makes it.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def now(self) -> datetime:
+        """Return the exchange's server time, UTC."""
+        stamp = self._ask("server time", self._client.fetch_time)
+        if not isinstance(stamp, int) or stamp <= 0:
+            raise VenueError(f"{self._name}: server time is {stamp!r}, expected milliseconds since 1970")
+        return _EPOCH + timedelta(milliseconds=stamp)
+
+    def rules(self, symbols: Sequence[str]) -> Mapping[str, Rules]:
+        """Return the trading rules of each symbol, from the exchange's own market list."""
+        markets = self._ask("markets", self._client.load_markets)
+        for symbol in symbols:
+            if symbol not in markets:
+                raise ConfigError(self._unlisted(symbol, markets))
+        return {symbol: self._rules(markets[symbol]) for symbol in symbols}
+
+    def candles(
+        self, symbol: str, timeframe: Timeframe, *, start: datetime, end: datetime
+    ) -> tuple[Candle, ...]:
+        """Return the bars that open in ``[start, end)``, page by page."""
+        if timeframe.name not in (self._client.timeframes or {}):
+            listed = ", ".join(self._client.timeframes or {})
+            raise ConfigError(f"{self._name}: timeframe {timeframe} is not offered; it has {listed}")
+        found: dict[int, Candle] = {}
+        since, stop = _milliseconds(start), _milliseconds(end)
+        while since < stop:
+            limit = min(PAGE, max(1, (stop - since) // (timeframe.seconds * 1_000)))
+            rows = self._ask(
+                f"{timeframe} bars of {symbol}",
+                lambda since=since, limit=limit: self._client.fetch_ohlcv(
+                    symbol, timeframe.name, since=since, limit=limit
+                ),
+            )
+            page = [self._candle(row, symbol) for row in rows]
+            # Of two bars with one opening time the last received wins.
+            found.update({_milliseconds(bar.ts): bar for bar in page if start <= bar.ts < end})
+            last = max((_milliseconds(bar.ts) for bar in page), default=stop)
+            if last < since:
+                break
+            since = last + 1
+        return tuple(found[stamp] for stamp in sorted(found))
+
+    def prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
+        """Return the last traded price of each symbol."""
+        tickers = self._ask("prices", lambda: self._client.fetch_tickers(list(symbols)))
+        found = {}
+        for symbol in symbols:
+            last = (tickers.get(symbol) or {}).get("last")
+            price = _decimal(last)
+            if price is not None and price.is_finite() and price > 0:
+                found[symbol] = price
+        return found
+
+    @property
+    def _name(self) -> str:
+        return str(self._client.id)
+
+    def _ask(self, what: str, call: Callable[[], T]) -> T:
+        # Looked up late: CCXT's own exceptions, and those its parsers let through on nonsense.
+        known = errors()
+        try:
+            return call()
+        except known.BaseError as error:
+            raise VenueError(_sentence(self._name, what, error, known)) from None
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise VenueError(
+                f"{self._name}: the answer about {what} cannot be read ({type(error).__name__}); "
+                "expected the exchange's documented format"
+            ) from None
+
+    def _rules(self, market: Mapping[str, Any]) -> Rules:
+        limits = market.get("limits") or {}
+        step = self._increment(market, "amount")
+        sizes = [_limit(limits, kind, "max") for kind in ("amount", "market")]
+        positive = [size for size in sizes if size > 0]
+        smallest = max(_limit(limits, "amount", "min"), _limit(limits, "market", "min"))
+        return Rules(
+            symbol=market["symbol"],
+            base=market["base"],
+            quote=market["quote"],
+            step=step,
+            tick=self._increment(market, "price"),
+            min_quantity=smallest,
+            min_notional=_limit(limits, "cost", "min"),
+            max_quantity=min(positive) if positive else None,
+            active=market.get("active") is not False,
+        )
+
+    def _increment(self, market: Mapping[str, Any], kind: str) -> Decimal:
+        value = _decimal((market.get("precision") or {}).get(kind))
+        if value is None:
+            return Decimal(0)
+        if self._client.precisionMode == _TICK_SIZE_MODE:
+            return value
+        return Decimal(1).scaleb(-int(value))
+
+    def _candle(self, row: Sequence[Any], symbol: str) -> Candle:
+        if len(row) < 6 or not isinstance(row[0], int):
+            raise VenueError(f"{self._name}: a bar of {symbol} has {len(row)} values, expected 6 with a time first")
+        numbers = [None if value is None else float(value) for value in row[1:6]]
+        return Candle(_EPOCH + timedelta(milliseconds=row[0]), *numbers)
+
+    def _unlisted(self, symbol: str, markets: Mapping[str, Any]) -> str:
+        near = difflib.get_close_matches(symbol, list(markets), n=3)
+        hint = f"; nearest: {', '.join(near)}" if near else ""
+        return f"{self._name} does not list {symbol}{hint}. Correct the market, or its entry in market_map"
+
+
+def _sentence(exchange: str, what: str, error: Exception, known: Any) -> str:
+    if isinstance(error, known.RequestTimeout):
+        return f"{exchange}: no answer about {what} within {TIMEOUT_MS // 1000} s; the next tick tries again"
+    if isinstance(error, (known.DDoSProtection, known.RateLimitExceeded)):
+        return f"{exchange}: refused to answer about {what}, too many requests; wait before the next tick"
+    if isinstance(error, known.OnMaintenance):
+        return f"{exchange}: under maintenance, no {what}; the next tick tries again"
+    if isinstance(error, known.NetworkError):
+        return f"{exchange}: cannot be reached, no {what} ({_scrubbed(error)}). Check the network and base_url"
+    return f"{exchange}: refused to answer about {what} ({type(error).__name__}: {_scrubbed(error)})"
+
+
+def _scrubbed(error: Exception) -> str:
+    # Signed requests carry key material in the query: nothing behind a question mark leaves this module.
+    text = re.sub(r"\?\S*", "", " ".join(str(error).split()))
+    text = re.sub(r"(?i)(signature|apikey|api-key|secret|x-mbx-apikey)\W+\S+", r"\1 ***", text)
+    return text if len(text) <= _MAX_DETAIL else text[: _MAX_DETAIL - 3] + "..."
+
+
+def _limit(limits: Mapping[str, Any], kind: str, bound: str) -> Decimal:
+    return _decimal((limits.get(kind) or {}).get(bound)) or Decimal(0)
+
+
+def _decimal(value: Any) -> Decimal | None:
+    # CCXT's numbers are the nearest floats of short decimal texts, so repr gives the text back.
+    return None if value is None else Decimal(str(value))
+
+
+def _milliseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(milliseconds=1)
