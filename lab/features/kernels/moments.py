@@ -52,9 +52,10 @@ def total_of_window(x: Any, first_bar: int, window: int, least: int) -> Any:
 def moments_of_window(x: Any, first_bar: int, window: int, least: int, what: int) -> Any:
     """Return the mean, the sample deviation or the z-score of each window.
 
-    Both parts of a window keep (count, mean, sum of squared deviations) round their own mean, and are merged
-    by the pairwise formula of Chan, Golub and LeVeque (1983): nothing large is ever subtracted, and equal
-    values have exactly their value as mean and 0 as deviation.
+    Both parts of a window measure their values from a centre, the valid value at their rim, and keep (count,
+    mean, sum of squared deviations) of the distances; the parts are merged by the pairwise formula of Chan,
+    Golub and LeVeque (1983). Nothing large is ever subtracted but prices from each other, and equal values
+    have exactly their value as mean and 0 as deviation.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def moments_of_window(x: Any, first_bar: int, window: int, least: int, what: int
     rows, columns = x.shape
     out = np.full((rows, columns), np.nan)
     # Slot p holds the end of the previous block from place p on; then an empty end; then the block so far.
-    parts = np.zeros((window + 2, 3, columns))
+    parts = np.zeros((window + 2, 4, columns))
     head = window + 1
     for t in range(rows):
         place = (first_bar + t) % window
@@ -87,16 +88,19 @@ def moments_of_window(x: Any, first_bar: int, window: int, least: int, what: int
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _grow(x: Any, t: int, parts: Any, source: int, target: int) -> None:
-    """Add row t to each market's (count, mean, sum of squared deviations), as Welford does."""
+    """Add row t to each market's count, mean, squared deviations and centre, as Welford (1962) does."""
     for j in range(x.shape[1]):
         value = x[t, j]
         valid = not math.isnan(value)
         count, mean, square = parts[source, 0, j], parts[source, 1, j], parts[source, 2, j]
-        change = value - mean
-        center = mean + change / (count + 1.0)
+        center = parts[source, 3, j] if count > 0.0 else value
+        away = value - center
+        change = away - mean
+        moved = mean + change / (count + 1.0)
         parts[target, 0, j] = count + 1.0 if valid else count
-        parts[target, 1, j] = center if valid else mean
-        parts[target, 2, j] = square + change * (value - center) if valid else square
+        parts[target, 1, j] = moved if valid else mean
+        parts[target, 2, j] = square + change * (away - moved) if valid else square
+        parts[target, 3, j] = center if valid else parts[source, 3, j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
@@ -105,13 +109,16 @@ def _merge(x: Any, t: int, parts: Any, tail: int, head: int, least: int, what: i
         before = parts[tail, 0, j]
         count = before + parts[head, 0, j]
         share = parts[head, 0, j] / count
-        apart = parts[head, 1, j] - parts[tail, 1, j]
+        # All is measured from the centre of the tail; the z-score never needs the mean itself.
+        center = parts[tail, 3, j] if before > 0.0 else parts[head, 3, j]
+        apart = (parts[head, 3, j] - center) + (parts[head, 1, j] - parts[tail, 1, j])
         mean = parts[tail, 1, j] + apart * share
-        result = mean
+        result = center + mean
         if what != MEAN:
             square = parts[tail, 2, j] + parts[head, 2, j] + apart * apart * (before * share)
             deviation = math.sqrt(square / (count - 1.0))
             result = deviation
             if what == ZSCORE:
-                result = (x[t, j] - mean) / deviation if deviation > 0.0 else np.nan
+                away = (x[t, j] - center) - mean
+                result = away / deviation if deviation > 0.0 else np.nan
         out[t, j] = result if count >= least else np.nan
