@@ -45,8 +45,8 @@ def check_timeframe(bars: pl.DataFrame, timeframe: Timeframe, *, without_zone: b
     for market, rows, count, first in off.filter(pl.col("off") > pl.col("rows") * MAX_OFF_GRID).iter_rows():
         raise DataError(
             f"{market}: {count} of {rows} bars do not open on the {timeframe} grid (first "
-            f"{first:%Y-%m-%d %H:%M:%S}Z); expected opening times in UTC: stamps in local time, at the close, or "
-            "of another timeframe look like this"
+            f"{first:%Y-%m-%d %H:%M:%S}Z); expected opening times in UTC: stamps in local time, "
+            "at the close, or of another timeframe look like this"
         )
     if without_zone:
         _check_daylight_saving(bars, timeframe)

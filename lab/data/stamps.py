@@ -67,8 +67,8 @@ def _from_numbers(column: pl.Series) -> tuple[pl.Series, str]:
         counts = {name: int(_within(column, unit).sum()) for name, unit in _UNITS.items()}
         detected = ", ".join(f"{count} rows look like {name}" for name, count in counts.items() if count)
         raise DataError(
-            f"column {column.name} holds numbers from {column.min()!r} to {column.max()!r}; expected one unit "
-            f"since 1970 (s, ms, us or ns) between 1990 and 2100; {detected or 'no row fits any unit'}"
+            f"column {column.name} holds numbers from {column.min()!r} to {column.max()!r}; expected one "
+            f"unit since 1970 (s, ms, us or ns) between 1990 and 2100; {detected or 'no row fits any unit'}"
         )
     unit = found[0]
     words = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}[unit]

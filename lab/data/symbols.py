@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from lab.core.errors import ConfigError, DataError
 from lab.core.market import Market
 
 __all__ = ["market_name", "market_names"]
+
+_DERIVATIVE: Final = re.compile(r"[-_](PERP|SWAP|FUTURES?|\d{6,8}(-.*)?)$", re.IGNORECASE)
 
 
 def market_name(symbol: str, *, exchange: str | None, quote: str | None = None) -> str:
@@ -43,6 +48,10 @@ def market_name(symbol: str, *, exchange: str | None, quote: str | None = None) 
     if where is None:
         raise DataError(f"{symbol!r} names no exchange; give --exchange")
     if "/" not in pair:
+        if _DERIVATIVE.search(pair):
+            raise DataError(
+                f"{symbol!r} names a derivative; give its unified name, e.g. --map symbol=BTC/USD:USD"
+            )
         if quote is None:
             raise DataError(f"{symbol!r} has no quote currency; expected BASE/QUOTE, or give --map quote=USD")
         pair = f"{pair}/{quote}"
@@ -56,13 +65,15 @@ def market_name(symbol: str, *, exchange: str | None, quote: str | None = None) 
 
 def market_names(symbols: list[str], *, exchange: str | None, quote: str | None = None) -> dict[str, str]:
     """Return the market name of each symbol; DataError naming every symbol that has none."""
-    names, faults = {}, []
+    names: dict[str, str] = {}
+    faults: dict[str, str] = {}
     for symbol in symbols:
         try:
             names[symbol] = market_name(symbol, exchange=exchange, quote=quote)
         except DataError as error:
-            faults.append(str(error))
+            faults[symbol] = str(error)
     if faults:
-        more = f" (and {len(faults) - 5} symbols more)" if len(faults) > 5 else ""
-        raise DataError("; ".join(faults[:5]) + more)
+        first, *others = faults
+        shown = ", ".join(repr(symbol) for symbol in others[:20]) + (" …" if len(others) > 20 else "")
+        raise DataError(faults[first] + (f" ({len(others)} more refused: {shown})" if others else ""))
     return names
