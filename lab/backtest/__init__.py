@@ -1,0 +1,19 @@
+"""Simulation: a fused engine, vectorbt as the second one, metrics, and one frozen result."""
+
+from lab.backtest.metrics import METRICS, Bars, compute_metrics, sharpe_per_period
+from lab.backtest.prices import ExecutionPrices
+from lab.backtest.result import BacktestResult
+from lab.backtest.run import run_backtest
+from lab.backtest.simulate import Simulation, simulate_weights
+
+__all__ = [
+    "METRICS",
+    "BacktestResult",
+    "Bars",
+    "ExecutionPrices",
+    "Simulation",
+    "compute_metrics",
+    "run_backtest",
+    "sharpe_per_period",
+    "simulate_weights",
+]

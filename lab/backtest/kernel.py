@@ -1,0 +1,315 @@
+"""The fused engine: accounting, risk and per-bar figures of one account in one compiled loop.
+
+Per bar: value at the marks before any trade; risk, if asked for; orders ``weight * value - position * mark``
+in a stable ascending order, so that sells come first and then the smallest buys; equity at the closes. A
+buy that does not fit spends the cash left, its fee included. The arithmetic and its order are those of the
+row loop in ``tests/oracle/backtest.py``, so that the two agree to the bit.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from lab.risk import Limits, RiskState, observe, step_into
+
+__all__ = [
+    "BUY",
+    "CASH_SHORT",
+    "COST",
+    "EQUITY",
+    "EXPOSURE",
+    "FILLED",
+    "NOTHING",
+    "NO_CASH",
+    "NO_PRICE",
+    "PATH_ROWS",
+    "RETURN",
+    "SELL",
+    "TURNOVER",
+    "Outputs",
+    "Tape",
+    "Terms",
+    "close_bar",
+    "permit",
+    "run",
+    "subtract",
+]
+
+Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+# Amounts within ROUNDING of each other (relative) or NOTHING (absolute) are the same amount: what is left
+# of a position sold whole, or of cash spent whole, is zero and not the rounding error of the subtraction.
+ROUNDING: Final = 1e-9
+NOTHING: Final = 1e-12
+# Up to this many orders a quadratic ranking beats a merge sort.
+SMALL: Final = 96
+
+BUY: Final = 1
+SELL: Final = -1
+FILLED: Final = 0
+CASH_SHORT: Final = 1
+NO_PRICE: Final = 2
+NO_CASH: Final = 3
+
+# Rows of the path: one figure per bar. Return, turnover and cost are relative to the equity of the bar
+# before, so that return plus cost is the return before costs.
+EQUITY: Final = 0
+RETURN: Final = 1
+TURNOVER: Final = 2
+COST: Final = 3
+EXPOSURE: Final = 4
+PATH_ROWS: Final = 5
+
+
+class Tape(NamedTuple):
+    """Prices, shape (T, N): what orders trade at, last known then, last known at the close; UTC day (T,)."""
+
+    price: Array
+    mark: Array
+    last: Array
+    day: Codes
+
+
+class Terms(NamedTuple):
+    """Terms of trading: bars from decision to trade, fractions charged, capital, and whether risk acts."""
+
+    lag: int
+    fee: float
+    slippage: float
+    cash: float
+    limited: bool
+    limits: Limits
+
+
+class Outputs(NamedTuple):
+    """Arrays the engine writes; all but `path` may be empty and are then left alone.
+
+    `path` (PATH_ROWS, T); `positions`, `permitted`, `reasons` (T, N); per order `log` (M, 4): bar, market,
+    side, status, and `figures` (M, 4): quantity, price, reference price, fee.
+    """
+
+    path: Array
+    positions: Array
+    permitted: Array
+    reasons: Codes
+    log: Codes
+    figures: Array
+
+
+class _Desk(NamedTuple):
+    """Working arrays of one run, shape (N,)."""
+
+    positions: Array
+    permitted: Array
+    reasons: Codes
+    keys: Array
+    quantities: Array
+    markets: Codes
+    sequence: Codes
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def subtract(a: float, b: float) -> float:
+    """Return ``a - b`` of two amounts >= 0; exactly zero where they are the same but for rounding."""
+    rest = a - b
+    if rest > ROUNDING * a and rest > NOTHING:
+        return rest
+    return 0.0 if abs(rest) <= max(ROUNDING * max(a, b), NOTHING) else rest
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _value(cash: float, positions: Array, prices: Array, t: int) -> float:
+    value = cash
+    for i in range(positions.shape[0]):
+        if positions[i] != 0.0:
+            value += positions[i] * prices[t, i]
+    return value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _rank(keys: Array, count: int, sequence: Codes) -> None:
+    """Write the stable ascending order of ``keys[:count]``; branch-free, so that it runs in lanes."""
+    if count > SMALL:
+        sequence[:count] = np.argsort(keys[:count], kind="mergesort")
+        return
+    for i in range(count):
+        key = keys[i]
+        rank = 0
+        for j in range(i):
+            rank += keys[j] <= key
+        for j in range(i + 1, count):
+            rank += keys[j] < key
+        sequence[rank] = i
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _buy(quantity: float, price: float, cash: float, fee: float) -> tuple[float, float, float]:
+    """Return quantity bought, fee paid and cash left; the quantity is cut to what the cash affords."""
+    notional = quantity * price
+    paid = notional * fee
+    rest = subtract(cash, notional + paid)
+    if rest >= 0.0:
+        return quantity, paid, rest
+    affordable = cash / (1.0 + fee)
+    return affordable / price, cash - affordable, 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _record(
+    out: Outputs, count: int, key: tuple[int, int, int, int], figures: tuple[float, float, float, float]
+) -> int:
+    if count >= out.log.shape[0]:
+        return count
+    for column in range(4):
+        out.log[count, column] = key[column]
+        out.figures[count, column] = figures[column]
+    return count + 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _note_unpriced(t: int, tape: Tape, desk: _Desk, out: Outputs, count: int) -> int:
+    """Log what a weight asked for in markets that have no price."""
+    for i in range(desk.positions.shape[0]):
+        weight = desk.permitted[i]
+        asked = weight > 0.0 or (weight == 0.0 and desk.positions[i] > 0.0)
+        if asked and np.isnan(tape.price[t, i]):
+            count = _record(out, count, (t, i, 0, NO_PRICE), (0.0, np.nan, np.nan, 0.0))
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _plan(t: int, tape: Tape, desk: _Desk, value: float) -> int:
+    """Collect keys, quantities and markets of the bar's orders; return how many there are."""
+    # Without branches first, so that the divisions run in lanes; NaN in, NaN out.
+    for i in range(desk.positions.shape[0]):
+        worth = desk.permitted[i] * value
+        desk.keys[i] = worth - desk.positions[i] * tape.mark[t, i]
+        desk.quantities[i] = worth / tape.mark[t, i] - desk.positions[i]
+    orders = 0
+    for i in range(desk.positions.shape[0]):
+        if abs(desk.quantities[i]) > NOTHING and not np.isnan(tape.price[t, i]):
+            desk.keys[orders] = desk.keys[i]
+            desk.quantities[orders] = desk.quantities[i]
+            desk.markets[orders] = i
+            orders += 1
+    return orders
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _fill(
+    t: int, orders: int, tape: Tape, terms: Terms, desk: _Desk, cash: float, out: Outputs, count: int
+) -> tuple[float, float, float, int]:
+    """Fill the orders in their sequence; return cash, traded notional, costs and the log's length."""
+    notional = 0.0
+    costs = 0.0
+    for k in range(orders):
+        i = desk.markets[desk.sequence[k]]
+        quantity = desk.quantities[desk.sequence[k]]
+        reference = tape.price[t, i]
+        if quantity > 0.0:
+            if cash == 0.0:
+                count = _record(out, count, (t, i, BUY, NO_CASH), (quantity, np.nan, reference, 0.0))
+                continue
+            price = reference * (1.0 + terms.slippage)
+            traded, paid, cash = _buy(quantity, price, cash, terms.fee)
+            held = desk.positions[i] + traded
+            desk.positions[i] = 0.0 if held <= NOTHING else held
+            side, status = BUY, CASH_SHORT if traded < quantity else FILLED
+        else:
+            traded = min(desk.positions[i], -quantity)
+            if traded <= NOTHING:
+                continue
+            price = reference * (1.0 - terms.slippage)
+            paid = traded * price * terms.fee
+            desk.positions[i] = subtract(desk.positions[i], traded)
+            cash += subtract(traded * price, paid)
+            side, status = SELL, FILLED
+        count = _record(out, count, (t, i, side, status), (traded, price, reference, paid))
+        notional += traded * price
+        costs += paid + traded * reference * terms.slippage
+    return cash, notional, costs, count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def permit(
+    t: int,
+    tape: Tape,
+    target: Array,
+    positions: Array,
+    value: float,
+    state: RiskState,
+    limits: Limits,
+    permitted: Array,
+    reasons: Codes,
+) -> RiskState:
+    """Run the risk step on the account as it stands at the marks; fill `permitted` and `reasons`."""
+    for i in range(positions.shape[0]):
+        held = positions[i] != 0.0 and value > NOTHING
+        state.weights[i] = positions[i] * tape.mark[t, i] / value if held else 0.0
+        state.tradeable[i] = not np.isnan(tape.price[t, i])
+    observed = observe(state, value, state.weights, state.tradeable, tape.day[t])
+    return step_into(target, observed, limits, permitted, reasons)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def close_bar(
+    t: int,
+    tape: Tape,
+    positions: Array,
+    cash: float,
+    before: float,
+    notional: float,
+    costs: float,
+    path: Array,
+) -> float:
+    """Write the bar's column of `path` and return equity at the close."""
+    equity = _value(cash, positions, tape.last, t)
+    path[EQUITY, t] = equity
+    path[RETURN, t] = equity / before - 1.0 if before > 0.0 else 0.0
+    path[TURNOVER, t] = notional / before if before > 0.0 else 0.0
+    path[COST, t] = costs / before if before > 0.0 else 0.0
+    path[EXPOSURE, t] = (equity - cash) / equity if equity > 0.0 else 0.0
+    return equity
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def run(tape: Tape, weights: Array, terms: Terms, out: Outputs) -> int:
+    """Simulate one account and return how many rows of the order log were written.
+
+    `weights` (T, N) are the decided ones: row t trades at bar t + lag, NaN keeps the quantity.
+    """
+    n = tape.price.shape[1]
+    codes = np.zeros((3, n), dtype=np.int64)
+    desk = _Desk(np.zeros(n), np.full(n, np.nan), codes[0], np.empty(n), np.empty(n), codes[1], codes[2])
+    cash = terms.cash
+    state = RiskState(cash, np.zeros(n), np.ones(n, dtype=np.bool_), -1, cash, 0)
+    before = cash
+    count = 0
+    for t in range(tape.price.shape[0]):
+        notional, costs = 0.0, 0.0
+        if t >= terms.lag:
+            value = _value(cash, desk.positions, tape.mark, t)
+            target = weights[t - terms.lag]
+            if terms.limited:
+                state = permit(
+                    t, tape, target, desk.positions, value, state, terms.limits, desk.permitted, desk.reasons
+                )
+            else:
+                desk.permitted[:] = target
+            if value > NOTHING:
+                if out.log.shape[0] > 0:
+                    count = _note_unpriced(t, tape, desk, out, count)
+                orders = _plan(t, tape, desk, value)
+                _rank(desk.keys, orders, desk.sequence)
+                cash, notional, costs, count = _fill(t, orders, tape, terms, desk, cash, out, count)
+        before = close_bar(t, tape, desk.positions, cash, before, notional, costs, out.path)
+        if out.positions.shape[0] > 0:
+            out.positions[t] = desk.positions
+            out.permitted[t] = desk.permitted
+            out.reasons[t] = desk.reasons
+    return count

@@ -1,0 +1,270 @@
+"""Performance figures of a series of bars: definitions, units, and what short or flat samples give.
+
+All figures are made from per-bar fractions, so that they need no capital, and bars of several simulations
+can be joined end to end. The same function serves backtests, walk-forward folds and live accounts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numba import njit
+
+from lab.backtest import kernel
+from lab.backtest.prices import Array, frozen
+from lab.core.errors import DataError
+
+__all__ = ["METRICS", "Bars", "compute_metrics", "sharpe_per_period"]
+
+# Equity carries a rounding error of about 1e-16 of itself: a deviation of returns below this is rounding.
+_NO_VOLATILITY: Final = 1e-14
+
+METRICS: Final = (
+    "total_return",
+    "annualised_return",
+    "annualised_volatility",
+    "sharpe",
+    "sortino",
+    "calmar",
+    "max_drawdown",
+    "max_drawdown_duration",
+    "hit_ratio",
+    "payoff",
+    "profit_factor",
+    "turnover",
+    "exposure",
+    "cost_share",
+    "time_in_market",
+    "skewness",
+    "kurtosis",
+    "bars",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bars:
+    """What every bar of an account brought and cost; arrays of shape (T,), read-only.
+
+    Attributes
+    ----------
+    returns : ndarray
+        Equity at the close over equity at the close before, minus 1; costs included.
+    turnover : ndarray
+        Traded notional, buys and sells, over equity at the close before. NaN where unknown.
+    cost : ndarray
+        Fees and slippage over equity at the close before; ``returns + cost`` is the return before costs.
+    exposure : ndarray
+        Share of equity that is invested at the close.
+    """
+
+    returns: Array
+    turnover: Array
+    cost: Array
+    exposure: Array
+
+    def __post_init__(self) -> None:
+        for name in ("returns", "turnover", "cost", "exposure"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+
+    @classmethod
+    def from_path(cls, path: Array) -> Bars:
+        """Take the rows of the fused engine's path."""
+        return cls(path[kernel.RETURN], path[kernel.TURNOVER], path[kernel.COST], path[kernel.EXPOSURE])
+
+    @classmethod
+    def from_returns(cls, returns: Array) -> Bars:
+        """Take returns alone; turnover, cost and exposure are unknown (NaN)."""
+        unknown = np.full(len(returns), np.nan)
+        return cls(returns, unknown, unknown, unknown)
+
+    @classmethod
+    def join(cls, parts: Sequence[Bars]) -> Bars:
+        """Put several stretches end to end, for example the test windows of a walk-forward."""
+        return cls(
+            np.concatenate([part.returns for part in parts]),
+            np.concatenate([part.turnover for part in parts]),
+            np.concatenate([part.cost for part in parts]),
+            np.concatenate([part.exposure for part in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.returns)
+
+    def rows(self, start: int, stop: int) -> Bars:
+        """Return bars ``start … stop - 1`` by position."""
+        part = slice(start, stop)
+        return Bars(self.returns[part], self.turnover[part], self.cost[part], self.exposure[part])
+
+
+def compute_metrics(bars: Bars | Array, *, periods_per_year: float) -> dict[str, float]:
+    """Return the overall performance figures of `bars`.
+
+    Parameters
+    ----------
+    bars : Bars or ndarray of shape (T,)
+        Per-bar figures, or simple per-bar returns alone. No NaN among the returns.
+    periods_per_year : float
+        Bars in a year of 365 days: ``Timeframe.periods_per_year``.
+
+    Returns
+    -------
+    dict of str to float
+        With r the returns, T their number, E the equity curve that starts at 1.0, P `periods_per_year`:
+
+        - ``total_return``: last E - 1.
+        - ``annualised_return``: ``(1 + total_return) ** (P / T) - 1``, the compound annual growth rate.
+        - ``annualised_volatility``: sample deviation (ddof 1) of r, times ``sqrt(P)``.
+        - ``sharpe``: mean r / deviation r * ``sqrt(P)``, risk-free rate 0 (Sharpe 1994, J. Portfolio
+          Management 21(1)).
+        - ``sortino``: mean r / ``sqrt(mean(min(r, 0) ** 2))`` * ``sqrt(P)``: all T bars count in the downside
+          deviation, target 0 (Sortino & Price 1994, J. Investing 3(3)).
+        - ``calmar``: annualised return / abs(maximum drawdown) over the whole sample (Young 1991, Futures).
+        - ``max_drawdown``: smallest E / running maximum of E - 1; <= 0; the start, 1.0, is a maximum too.
+        - ``max_drawdown_duration``: most bars in a row with E below its running maximum, recovered or not.
+        - ``hit_ratio``: bars with r > 0 over bars with r != 0.
+        - ``payoff``: mean positive r over abs(mean negative r).
+        - ``profit_factor``: sum of positive r over abs(sum of negative r).
+        - ``turnover``: traded notional, both sides, in multiples of equity per year.
+        - ``exposure``: mean invested share of equity at the close.
+        - ``cost_share``: sum of costs over sum of returns before costs.
+        - ``time_in_market``: share of bars that close with a position.
+        - ``skewness``, ``kurtosis``: ``m3 / m2 ** 1.5`` and ``m4 / m2 ** 2`` with population moments of r; the
+          kurtosis is raw (normal: 3).
+        - ``bars``: T.
+
+        A figure that has no value is NaN: everything but ``bars`` without a bar; what divides by a
+        deviation of fewer than two bars or below 1e-14 (rounding of the equity; ``sortino``: downside);
+        ``sortino``, ``payoff`` and ``profit_factor`` without a loss (``payoff`` also without a gain);
+        ``calmar`` without a drawdown; ``hit_ratio`` without a bar that moved; ``cost_share`` without a gain
+        before costs; ``turnover``, ``exposure``, ``cost_share``, ``time_in_market`` from returns alone.
+
+    Raises
+    ------
+    DataError
+        If a return is NaN or infinite.
+
+    Examples
+    --------
+    >>> figures = compute_metrics(np.array([0.10, -0.05, 0.02]), periods_per_year=365.0)
+    >>> round(figures["total_return"], 6), round(figures["max_drawdown"], 6), figures["bars"]
+    (0.0659, -0.05, 3.0)
+    >>> compute_metrics(np.zeros(3), periods_per_year=365.0)["sharpe"]
+    nan
+    """
+    series = bars if isinstance(bars, Bars) else Bars.from_returns(bars)
+    if not np.isfinite(series.returns).all():
+        where = int(np.flatnonzero(~np.isfinite(series.returns))[0])
+        raise DataError(f"return of bar {where} is {series.returns[where]}, expected a finite number")
+    values = _figures(series.returns, series.turnover, series.cost, series.exposure, float(periods_per_year))
+    return dict(zip(METRICS, (float(value) for value in values), strict=True))
+
+
+def sharpe_per_period(returns: Array) -> float:
+    """Return the Sharpe ratio per bar, not annualised: mean over sample deviation (ddof 1).
+
+    NaN with fewer than two bars or without volatility, as in :func:`compute_metrics`.
+
+    Examples
+    --------
+    >>> sharpe_per_period(np.array([0.01, 0.03]))
+    1.4142135623730951
+    """
+    annual = compute_metrics(np.asarray(returns, dtype=np.float64), periods_per_year=1.0)["sharpe"]
+    return annual
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _figures(returns: Array, turnover: Array, cost: Array, exposure: Array, periods_per_year: float) -> Array:
+    values = np.full(18, np.nan)
+    count = returns.shape[0]
+    values[17] = count
+    if count == 0:
+        return values
+    root = math.sqrt(periods_per_year)
+    mean, deviation, values[15], values[16] = _moments(returns)
+    values[0], values[6], values[7] = _drawdowns(returns)
+    values[1] = max(1.0 + values[0], 0.0) ** (periods_per_year / count) - 1.0
+    values[2] = deviation * root
+    downside, values[8], values[9], values[10] = _gains_and_losses(returns)
+    if deviation > _NO_VOLATILITY:
+        values[3] = mean / deviation * root
+    if downside > _NO_VOLATILITY:
+        values[4] = mean / downside * root
+    if values[6] < 0.0:
+        values[5] = values[1] / -values[6]
+    traded, invested, present, paid, gross = 0.0, 0.0, 0.0, 0.0, 0.0
+    for t in range(count):
+        traded += turnover[t]
+        invested += exposure[t]
+        present += 1.0 if exposure[t] > 0.0 else exposure[t] * 0.0  # NaN stays NaN
+        paid += cost[t]
+        gross += returns[t] + cost[t]
+    values[11] = traded / count * periods_per_year
+    values[12] = invested / count
+    if gross > 0.0:
+        values[13] = paid / gross
+    values[14] = present / count
+    return values
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _moments(returns: Array) -> tuple[float, float, float, float]:
+    """Return mean, sample deviation, skewness and raw kurtosis."""
+    count = returns.shape[0]
+    mean = 0.0
+    for t in range(count):
+        mean += returns[t]
+    mean /= count
+    second, third, fourth = 0.0, 0.0, 0.0
+    for t in range(count):
+        distance = returns[t] - mean
+        square = distance * distance
+        second += square
+        third += square * distance
+        fourth += square * square
+    deviation = math.sqrt(second / (count - 1)) if count > 1 else math.nan
+    if not deviation > _NO_VOLATILITY:
+        return mean, deviation, math.nan, math.nan
+    second /= count
+    return mean, deviation, third / count / second**1.5, fourth / count / second**2
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _drawdowns(returns: Array) -> tuple[float, float, float]:
+    """Return total return, largest drawdown and the longest time below a maximum."""
+    equity, peak, deepest = 1.0, 1.0, 0.0
+    below, longest = 0, 0
+    for t in range(returns.shape[0]):
+        equity *= 1.0 + returns[t]
+        if equity >= peak:
+            peak = equity
+            below = 0
+        else:
+            below += 1
+            longest = max(longest, below)
+            deepest = min(deepest, equity / peak - 1.0)
+    return equity - 1.0, deepest, float(longest)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _gains_and_losses(returns: Array) -> tuple[float, float, float, float]:
+    """Return downside deviation, hit ratio, payoff and profit factor."""
+    gains, losses, squares = 0.0, 0.0, 0.0
+    winners, losers = 0, 0
+    for t in range(returns.shape[0]):
+        if returns[t] > 0.0:
+            gains += returns[t]
+            winners += 1
+        elif returns[t] < 0.0:
+            losses -= returns[t]
+            squares += returns[t] * returns[t]
+            losers += 1
+    moved = winners + losers
+    hit = winners / moved if moved > 0 else math.nan
+    factor = gains / losses if losers > 0 else math.nan
+    payoff = (gains / winners) / (losses / losers) if winners > 0 and losers > 0 else math.nan
+    return math.sqrt(squares / returns.shape[0]), hit, payoff, factor

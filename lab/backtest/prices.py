@@ -1,0 +1,143 @@
+"""What orders trade at and positions are valued at, for every bar of a panel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from lab.backtest.kernel import NOTHING, Tape
+from lab.core.errors import ConfigError, DataError
+from lab.core.frames import RECEIVED
+from lab.core.panel import Panel
+from lab.core.timeframe import Timeframe
+
+__all__ = ["ExecutionPrices", "PriceName", "frozen"]
+
+Array = NDArray[np.float64]
+PriceName = Literal["open", "close"]
+
+_DAY_US: Final = 86_400_000_000
+
+
+def frozen(values: Array) -> Array:
+    """Return `values` as a read-only C-contiguous float64 view: the one form the kernels are compiled for."""
+    array = np.ascontiguousarray(values, dtype=np.float64).view()
+    array.flags.writeable = False
+    return array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExecutionPrices:
+    """Prices of a panel as the engine needs them, computed once and shared by every simulation.
+
+    Panels that carry prices as received (``received_open``, ``received_close``) are marked and filled at
+    those; the others at ``open`` and ``close``.
+
+    Attributes
+    ----------
+    timeframe, ts, markets
+        Of the panel.
+    at : str
+        ``open`` or ``close``: the moment of the bar at which its orders trade.
+    price : ndarray, shape (T, N)
+        What the bar's orders trade at; NaN where there is no price and therefore no order.
+    mark : ndarray, shape (T, N)
+        Last known price when they trade: `price` where known; NaN before a market's first price.
+    last : ndarray, shape (T, N)
+        Last known price at the bar's close.
+    received : ndarray of bool, shape (T, N)
+        Whether the bar has a close.
+    day : ndarray of int64, shape (T,)
+        UTC day number of the moment at which the bar's orders trade.
+
+    Notes
+    -----
+    Known prices are carried forward in time order: open 0, close 0, open 1 and so on.
+    """
+
+    timeframe: Timeframe
+    ts: NDArray[np.datetime64]
+    markets: tuple[str, ...]
+    at: PriceName
+    price: Array
+    mark: Array
+    last: Array
+    received: NDArray[np.bool_]
+    day: NDArray[np.int64]
+
+    @property
+    def tape(self) -> Tape:
+        """The arrays that the kernels take."""
+        return Tape(self.price, self.mark, self.last, self.day)
+
+    @classmethod
+    def from_panel(cls, panel: Panel, price: PriceName = "open") -> ExecutionPrices:
+        """Prepare the prices of `panel`; orders trade at the bar's `price`.
+
+        Raises
+        ------
+        ConfigError
+            If `price` is neither ``open`` nor ``close``.
+        DataError
+            If a price is infinite, zero or negative; names the bar and the market.
+        """
+        if price not in ("open", "close"):
+            raise ConfigError(f"price {price!r} not understood: orders trade at a bar's 'open' or 'close'")
+        opens, closes = _field(panel, "open"), _field(panel, "close")
+        mark, last = _carry_forward(opens, closes)
+        at_close = price == "close"
+        day = panel.ts.astype("datetime64[us]").astype(np.int64) + at_close * panel.timeframe.microseconds
+        days = np.floor_divide(day, _DAY_US)
+        days.flags.writeable = False
+        return cls(
+            panel.timeframe,
+            panel.ts,
+            panel.markets,
+            price,
+            closes if at_close else opens,
+            frozen(last if at_close else mark),
+            frozen(last),
+            ~np.isnan(closes),
+            days,
+        )
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Bars and markets, (T, N)."""
+        return self.price.shape[0], self.price.shape[1]
+
+
+def _field(panel: Panel, column: str) -> Array:
+    name = RECEIVED[column] if RECEIVED[column] in panel.fields else column
+    values = frozen(panel[name])
+    wrong = ~(np.isnan(values) | ((values > NOTHING) & (values < np.inf)))
+    if wrong.any():
+        t, i = np.argwhere(wrong)[0]
+        raise DataError(
+            f"{panel.markets[i]} {panel.timeframe} at {panel.ts[t]}Z: {name} is {values[t, i]}, expected a "
+            "positive price; mark such bars first (they become NaN) or drop their rows"
+        )
+    return values
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _carry_forward(opens: Array, closes: Array) -> tuple[Array, Array]:
+    mark = np.empty(opens.shape)
+    last = np.empty(opens.shape)
+    for i in range(opens.shape[1]):
+        known = np.nan
+        for t in range(opens.shape[0]):
+            if not np.isnan(opens[t, i]):
+                known = opens[t, i]
+            mark[t, i] = known
+            if not np.isnan(closes[t, i]):
+                known = closes[t, i]
+            last[t, i] = known
+    return mark, last

@@ -1,0 +1,231 @@
+"""One backtest: bars and weights in, a frozen result out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from lab.backtest import kernel, tables, vectorbt_engine
+from lab.backtest.inputs import Missing, panel_of, targets_of
+from lab.backtest.metrics import Bars, compute_metrics
+from lab.backtest.prices import Array, ExecutionPrices, PriceName
+from lab.backtest.result import TOLERANCE, BacktestResult
+from lab.backtest.simulate import Trace, check_account, simulate_trace, terms_of
+from lab.backtest.trades import trade_metrics, trade_table
+from lab.core.errors import ConfigError
+from lab.core.panel import Panel
+from lab.core.settings import PortfolioRiskSettings, RiskSettings
+from lab.core.timeframe import Timeframe
+from lab.costs import Costs
+from lab.risk import Limits
+
+__all__ = ["Engine", "Risk", "limits_of", "run_backtest"]
+
+Engine = Literal["fused", "vectorbt", "both"]
+Risk = Limits | RiskSettings | PortfolioRiskSettings
+
+# An account worn down to this share of its capital is compared against it, not against its own last cent.
+_SMALLEST_SHARE = 1e-9
+
+
+def run_backtest(
+    bars: pl.DataFrame | Panel,
+    weights: pl.DataFrame | Array,
+    *,
+    costs: Costs,
+    risk: Risk | None = None,
+    cash: float = 10_000.0,
+    price: PriceName = "open",
+    lag: int = 1,
+    engine: Engine = "fused",
+    missing: Missing = "error",
+    timeframe: str | Timeframe | None = None,
+) -> BacktestResult:
+    """Simulate target weights on bars, long and flat, with shared cash.
+
+    Weights decided at the close of bar t trade at the open of t + 1. Every bar is valued at the prices it
+    trades at, sells go before buys and small buys before large ones, and a buy that does not fit spends
+    the cash that is left. The accounting is defined in the package's README, line by line.
+
+    Parameters
+    ----------
+    bars : polars.DataFrame or Panel
+        Long frame ``ts, market, open, high, low, close, volume``; a missing bar is a missing row (or NaN).
+        Prices as received are used for marks and fills where the bars carry them (``received_open`` …).
+    weights : polars.DataFrame or ndarray of shape (T, N)
+        Long frame ``ts, market, weight`` with the time of the bar at whose close they were decided; an array
+        is aligned to a panel. Fractions of equity in [0, 1], at most 1 in sum; NaN keeps the quantity.
+    costs : Costs
+        Fee and slippage.
+    risk : Limits, RiskSettings or PortfolioRiskSettings, optional
+        What :func:`lab.risk.step` enforces before every trade. Settings reserve `costs` before buying.
+    cash : float
+        Starting capital in the quote currency.
+    price : {"open", "close"}
+        Price of the bar that its orders trade at.
+    lag : int
+        Bars between decision and trade. 0 needs ``price="close"`` and trades at the close that was decided
+        on: for comparisons with engines that do so, not for results.
+    engine : {"fused", "vectorbt", "both"}
+        ``both`` runs the two and stores their difference; the frames are the fused engine's.
+    missing : {"error", "hold", "zero"}
+        What a bar without a row in `weights` means. A market without a bar needs no row.
+    timeframe : str or Timeframe, optional
+        Detected from the bars when not given.
+
+    Returns
+    -------
+    BacktestResult
+        With ``status`` ``FAILED`` where the two engines differ by more than 1e-9.
+
+    Raises
+    ------
+    FrameError, UnknownMarketError, DataError
+        If bars and weights do not fit together or a price is not positive.
+    WeightError
+        If weights are infinite, negative or sum to more than 1 + 1e-9; names bar and market.
+    ConfigError
+        If an option is not understood.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> days = [datetime(2024, 1, day, tzinfo=UTC) for day in (1, 2, 3)]
+    >>> bars = pl.DataFrame({"ts": days, "market": "synthetic:AAA/USDT", "open": [10.0, 10.0, 12.0]})
+    >>> bars = bars.with_columns(
+    ...     ts=pl.col("ts").cast(pl.Datetime("us", "UTC")),
+    ...     high=12.0,
+    ...     low=9.0,
+    ...     close=pl.Series([10.0, 11.0, 12.0]),
+    ...     volume=1.0,
+    ... )
+    >>> weights = bars.select("ts", "market", weight=pl.lit(0.5))
+    >>> result = run_backtest(bars, weights, costs=Costs(fee_bps=0, slippage_bps=0), cash=1_000.0)
+    >>> result.equity["equity"].to_list()
+    [1000.0, 1050.0, 1100.0]
+    >>> result.orders.select("side", "quantity", "price").rows()
+    [('buy', 50.0, 10.0), ('sell', 4.166666666666664, 12.0)]
+    """
+    if engine not in ("fused", "vectorbt", "both"):
+        raise ConfigError(f"engine {engine!r} not understood: use 'fused', 'vectorbt' or 'both'")
+    panel = panel_of(bars, weights, timeframe)
+    prices = ExecutionPrices.from_panel(panel, price)
+    check_account(cash, lag, prices.at)
+    targets = targets_of(weights, prices, missing)
+    limits = limits_of(risk, costs)
+    trace = simulate_trace(prices, targets, costs=costs, limits=limits, cash=cash, lag=lag)
+    result = _result(prices, targets, trace, costs, cash, lag)
+    if engine == "fused":
+        return result
+    return _second_engine(result, prices, targets, trace, limits, engine)
+
+
+def limits_of(risk: Risk | None, costs: Costs) -> Limits | None:
+    """Return the limits that `risk` stands for; settings reserve `costs` before buying."""
+    if risk is None or isinstance(risk, Limits):
+        return risk
+    return Limits.from_settings(risk, costs)
+
+
+def _result(
+    prices: ExecutionPrices, targets: Array, trace: Trace, costs: Costs, cash: float, lag: int
+) -> BacktestResult:
+    orders = tables.order_table(prices, trace, targets, lag)
+    trades = trade_table(prices, trace)
+    dropped = tables.dropped_table(prices, trace, targets, lag)
+    bars = Bars.from_path(trace.path)
+    metrics = compute_metrics(bars, periods_per_year=prices.timeframe.periods_per_year)
+    return BacktestResult(
+        equity=tables.equity_table(prices, trace),
+        returns=tables.return_table(prices, trace),
+        positions=tables.position_table(prices, trace),
+        orders=orders,
+        trades=trades,
+        costs=tables.cost_table(orders),
+        risk_events=tables.risk_table(prices, trace, targets, lag),
+        permitted=tables.permitted_table(prices, trace, lag),
+        dropped=dropped,
+        metrics={**metrics, **trade_metrics(trades)},
+        bars=bars,
+        engine="fused",
+        engine_difference=None,
+        risk_difference=None,
+        warnings=(*_delisted(prices, trace), *_dropped(dropped)),
+        cost_model=costs,
+        cash=cash,
+        lag=lag,
+        _prices=prices,
+        # Permitted weights are in the row they trade at.
+        _targets=trace.permitted,
+    )
+
+
+def _second_engine(
+    result: BacktestResult,
+    prices: ExecutionPrices,
+    targets: Array,
+    trace: Trace,
+    limits: Limits | None,
+    engine: Engine,
+) -> BacktestResult:
+    records = result.to_vectorbt().orders.values
+    account = vectorbt_engine.rebuild(records, prices, result.cash, result.cost_model.slippage)
+    if engine == "vectorbt":
+        theirs = vectorbt_engine.trace_of(records, account, prices, trace)
+        theirs_result = _result(prices, targets, theirs, result.cost_model, result.cash, result.lag)
+        return replace(theirs_result, engine=engine)
+    difference = _largest_difference(trace.path[kernel.EQUITY], account.path[kernel.EQUITY], result.cash)
+    again = None
+    if limits is not None:
+        terms = terms_of(result.cost_model, limits, result.cash, result.lag)
+        permitted = vectorbt_engine.permitted_again(account, prices, targets, terms)
+        again = _weight_difference(trace.permitted, permitted)
+    notes = [*result.warnings]
+    for what, figure in (("equity", difference), ("permitted weights", again)):
+        if figure is not None and not figure <= TOLERANCE:
+            notes.insert(
+                0, f"FAILED: {what} of the two engines differ by {figure:.3g}, at most 1e-9 expected"
+            )
+    return replace(result, engine_difference=difference, risk_difference=again, warnings=tuple(notes))
+
+
+def _largest_difference(ours: Array, theirs: Array, cash: float) -> float:
+    if not len(ours):
+        return 0.0
+    return float(np.max(np.abs(ours - theirs) / np.maximum(np.abs(ours), _SMALLEST_SHARE * cash)))
+
+
+def _weight_difference(ours: Array, theirs: Array) -> float:
+    if (np.isnan(ours) != np.isnan(theirs)).any():
+        return float("inf")
+    both = ~np.isnan(ours)
+    return float(np.max(np.abs(ours[both] - theirs[both]), initial=0.0))
+
+
+def _delisted(prices: ExecutionPrices, trace: Trace) -> list[str]:
+    notes: list[str] = []
+    if not len(prices):
+        return notes
+    for i in np.flatnonzero((trace.positions[-1] != 0.0) & ~prices.received[-1]):
+        known = np.flatnonzero(prices.received[:, i] | ~np.isnan(prices.price[:, i]))
+        price = prices.last[-1, i]
+        held = trace.positions[-1, i]
+        notes.append(
+            f"{prices.markets[i]}: no bars after {prices.ts[known[-1]]}Z (delisted, or not recorded), yet "
+            f"{held:.8g} units are held, valued {held * price:.2f} at the last price {price:.8g}"
+        )
+    return notes
+
+
+def _dropped(dropped: pl.DataFrame) -> list[str]:
+    counts = dropped.group_by("reason", maintain_order=True).agg(
+        pl.len().alias("count"), pl.col("ts").first(), pl.col("market").first()
+    )
+    return [
+        f"orders not filled or not in full, {row['reason']}: {row['count']} (first {row['market']} at "
+        f"{row['ts']:%Y-%m-%d %H:%M}Z)"
+        for row in counts.iter_rows(named=True)
+    ]

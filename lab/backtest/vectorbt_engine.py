@@ -1,0 +1,218 @@
+"""The second engine: vectorbt's Portfolio, called so that it keeps the same accounts.
+
+vectorbt checks independently: the value of the account, the size and sequence of orders, cash that runs
+short, fees, slippage and equity. It is fed the prices and their forward fill, the shifted weights, and, where
+risk acts, the permitted weights; the risk step is then run again on vectorbt's own equity
+(:func:`permitted_again`), and must permit the same.
+
+With nearly any other setting the two differ, mostly without a warning: the default call sequence drops a
+buy listed before the sell that funds it, `val_price` and `min_size` have other defaults, raw NaN closes value
+positions at nothing.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from lab.backtest.kernel import (
+    BUY,
+    CASH_SHORT,
+    FILLED,
+    PATH_ROWS,
+    SELL,
+    Tape,
+    Terms,
+    close_bar,
+    permit,
+    subtract,
+)
+from lab.backtest.prices import Array, ExecutionPrices
+from lab.backtest.simulate import Trace
+from lab.costs import Costs
+from lab.risk import RiskState
+
+__all__ = ["Rebuilt", "permitted_again", "portfolio", "rebuild", "trace_of"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rebuilt:
+    """The account as vectorbt's order records say it went.
+
+    Attributes
+    ----------
+    path : ndarray, shape (PATH_ROWS, T)
+        As of the fused engine.
+    positions : ndarray, shape (T, N)
+        Quantities at the close.
+    cash : ndarray, shape (T,)
+        At the close.
+    """
+
+    path: Array
+    positions: Array
+    cash: Array
+
+
+def portfolio(
+    prices: ExecutionPrices,
+    targets: Array,
+    *,
+    costs: Costs | Sequence[Costs],
+    cash: float | Sequence[float],
+    groups: Sequence[int] | None = None,
+) -> Any:
+    """Return vectorbt's Portfolio of weights that are already in the row they trade at.
+
+    Parameters
+    ----------
+    prices : ExecutionPrices
+        Columns of all accounts side by side.
+    targets : ndarray, shape (T, N)
+        Row t holds what trades at bar t; NaN keeps the quantity.
+    costs, cash
+        One value, or one per account.
+    groups : sequence of int, length N, optional
+        Account of each column, ascending; without it all columns are one account.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # vectorbt on pandas 3 and 4 warns by the dozen
+        import pandas as pd
+        import vectorbt as vbt
+
+        account = np.zeros(len(prices.markets), dtype=np.int64) if groups is None else np.asarray(groups)
+        index = pd.DatetimeIndex(prices.ts, name="ts").tz_localize("UTC")
+        columns = pd.Index(prices.markets, name="market")
+        each = [costs] if isinstance(costs, Costs) else list(costs)
+        wide = [each[0]] * len(account) if len(each) == 1 else [each[number] for number in account]
+
+        return vbt.Portfolio.from_orders(
+            close=pd.DataFrame(prices.last, index=index, columns=columns),
+            size=targets,
+            size_type="targetpercent",
+            direction="longonly",
+            price=prices.price,
+            val_price=prices.mark,
+            fees=np.array([[one.fee for one in wide]]),
+            slippage=np.array([[one.slippage for one in wide]]),
+            fixed_fees=0.0,
+            min_size=0.0,
+            max_size=np.inf,
+            size_granularity=np.nan,
+            reject_prob=0.0,
+            lock_cash=False,
+            allow_partial=True,
+            raise_reject=False,
+            init_cash=np.asarray(cash, dtype=np.float64),
+            cash_sharing=True,
+            group_by=True if groups is None else account,
+            call_seq="auto",
+            ffill_val_price=True,
+            update_value=False,
+            freq=pd.Timedelta(seconds=prices.timeframe.seconds),
+            engine="numba",
+        )
+
+
+def rebuild(records: NDArray[Any], prices: ExecutionPrices, cash: float, slippage: float) -> Rebuilt:
+    """Return the account that vectorbt's order records describe, marked at the closes.
+
+    vectorbt's own ``value()`` drops small cash on accounts that costs have worn down; its records do not.
+    """
+    shape = prices.shape
+    account = Rebuilt(np.empty((PATH_ROWS, shape[0])), np.empty(shape), np.empty(shape[0]))
+    where = np.column_stack([records["idx"], records["col"], records["side"]]).astype(np.int64)
+    figures = np.column_stack([records["size"], records["price"], records["fees"]])
+    _rebuild(
+        where, figures, prices.tape, float(cash), slippage, account.path, account.positions, account.cash
+    )
+    return account
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _rebuild(
+    where: NDArray[np.int64],
+    figures: Array,
+    tape: Tape,
+    cash: float,
+    slippage: float,
+    path: Array,
+    positions: Array,
+    left: Array,
+) -> None:
+    held = np.zeros(tape.price.shape[1])
+    before = cash
+    row = 0
+    for t in range(tape.price.shape[0]):
+        notional, costs = 0.0, 0.0
+        while row < where.shape[0] and where[row, 0] == t:
+            i = where[row, 1]
+            size, fee = figures[row, 0], figures[row, 2]
+            amount = size * figures[row, 1]
+            if where[row, 2] == 0:
+                held[i] += size
+                cash = subtract(cash, amount + fee)
+            else:
+                held[i] = subtract(held[i], size)
+                cash += subtract(amount, fee)
+            notional += amount
+            costs += fee + size * tape.price[t, i] * slippage
+            row += 1
+        before = close_bar(t, tape, held, cash, before, notional, costs, path)
+        positions[t] = held
+        left[t] = cash
+
+
+def trace_of(records: NDArray[Any], account: Rebuilt, prices: ExecutionPrices, fused: Trace) -> Trace:
+    """Return vectorbt's account in the form of the fused engine's.
+
+    What vectorbt does not record (orders it ignored or rejected, and why risk acted) is taken from `fused`,
+    whose permitted weights it was fed; a buy counts as cut where the fused engine cut it.
+    """
+    refused = fused.log[:, 3] > CASH_SHORT
+    cut = {(int(bar), int(market)) for bar, market, _, status in fused.log if status == CASH_SHORT}
+    bar, market = records["idx"].astype(np.int64), records["col"].astype(np.int64)
+    side = np.where(records["side"] == 0, BUY, SELL).astype(np.int64)
+    status = [CASH_SHORT if key in cut else FILLED for key in zip(bar.tolist(), market.tolist(), strict=True)]
+    log = np.column_stack([bar, market, side, np.array(status, dtype=np.int64)])
+    reference = prices.price[bar, market]
+    figures = np.column_stack([records["size"], records["price"], reference, records["fees"]])
+    log, figures = np.vstack([fused.log[refused], log]), np.vstack([fused.figures[refused], figures])
+    order = np.argsort(log[:, 0], kind="stable")
+    return Trace(account.path, account.positions, fused.permitted, fused.reasons, log[order], figures[order])
+
+
+def permitted_again(account: Rebuilt, prices: ExecutionPrices, weights: Array, terms: Terms) -> Array:
+    """Run the risk step on vectorbt's own account and return what it permits, shape (T, N).
+
+    `weights` are the decided ones, before any shift; rows before the lag are NaN.
+    """
+    permitted = np.full(prices.shape, np.nan)
+    _permit_again(account.positions, account.cash, prices.tape, weights, terms, permitted)
+    return permitted
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _permit_again(
+    positions: Array, left: Array, tape: Tape, weights: Array, terms: Terms, permitted: Array
+) -> None:
+    n = tape.price.shape[1]
+    held = np.zeros(n)
+    reasons = np.empty(n, dtype=np.int64)
+    state = RiskState(terms.cash, np.zeros(n), np.ones(n, dtype=np.bool_), -1, terms.cash, 0)
+    for t in range(terms.lag, tape.price.shape[0]):
+        value = terms.cash
+        if t > 0:
+            held[:] = positions[t - 1]
+            value = left[t - 1]
+        for i in range(n):
+            if held[i] != 0.0:
+                value += held[i] * tape.mark[t, i]
+        target = weights[t - terms.lag]
+        state = permit(t, tape, target, held, value, state, terms.limits, permitted[t], reasons)
