@@ -1,1 +1,30 @@
 """Walk-forward search and the ledger of everything that was ever tried."""
+
+from lab.search.ledger import Ledger, LedgerError, LedgerReport, MemoryLedger
+from lab.search.result import WalkForwardResult
+from lab.search.trials import (
+    DataIdentity,
+    Judgement,
+    TrialBatch,
+    judge_batches,
+    panel_hash,
+    parameter_hash,
+    sketch,
+)
+from lab.search.walk_forward import walk_forward
+
+__all__ = [
+    "DataIdentity",
+    "Judgement",
+    "Ledger",
+    "LedgerError",
+    "LedgerReport",
+    "MemoryLedger",
+    "TrialBatch",
+    "WalkForwardResult",
+    "judge_batches",
+    "panel_hash",
+    "parameter_hash",
+    "sketch",
+    "walk_forward",
+]

@@ -1,0 +1,113 @@
+"""From finished folds to a result: the stitched path, its luck, the chance of overfitting."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from lab.backtest import BacktestResult
+from lab.search.result import WalkForwardResult
+from lab.search.session import Fold, Search
+from lab.validation.overfitting import (
+    BlockMoments,
+    block_moments,
+    deflated_sharpe_ratio,
+    expected_max_sharpe,
+    probability_of_backtest_overfitting,
+    sharpe_statistics,
+)
+
+__all__ = ["judge"]
+
+# Sets that the probability of overfitting is estimated from, evenly chosen when there are more.
+_OVERFITTING_SETS: Final = 1_000
+_BLOCKS: Final = 16
+
+
+def judge(search: Search, folds: list[Fold]) -> WalkForwardResult:
+    """Return the result of a search whose folds are all finished."""
+    instance = search.instance
+    whole = search.window(int(folds[0].test[0]), int(folds[-1].test[-1]))
+    weights = np.concatenate([fold.weights for fold in folds])
+    oos = search.run(whole, weights)
+    statistics = sharpe_statistics(oos.bars.returns)
+    judgement = search.ledger.judge(instance.strategy.family, search.identity)
+    variance = judgement.variance(statistics.n_observations)
+    kept = [oos, *(run for fold in folds for run in (fold.trained, fold.tested))]
+    return WalkForwardResult(
+        folds=pl.DataFrame([_row(search, fold) for fold in folds]),
+        trials=pl.concat([fold.trials.frame(fold.number) for fold in folds]),
+        oos=oos,
+        oos_weights=whole.panel.to_frame(weights, "weight"),
+        best_params=folds[-1].winner.params.model_dump(),
+        deflated_sharpe=deflated_sharpe_ratio(
+            statistics.sharpe,
+            n_observations=statistics.n_observations,
+            n_trials=max(judgement.n_trials, 1),
+            variance=variance,
+            skewness=statistics.skewness,
+            kurtosis=statistics.kurtosis,
+        ),
+        expected_max_sharpe=expected_max_sharpe(max(judgement.n_trials, 1), variance=variance)
+        * instance.timeframe.periods_per_year**0.5,
+        pbo=_overfitting(search, folds),
+        n_trials=judgement.n_trials,
+        ledger_head=judgement.head,
+        identity=search.identity,
+        content_hash=search.content_hash,
+        engine_difference=max(_difference(run) for run in kept),
+        status="OK" if all(run.status == "OK" for run in kept) else "FAILED",
+        seed=search.seed,
+    )
+
+
+def _row(search: Search, fold: Fold) -> dict[str, Any]:
+    best = fold.trials.best()
+    ts = pl.Series(search.panel.ts[[fold.train[0], fold.train[-1], fold.test[0], fold.test[-1]]])
+    times = ts.dt.replace_time_zone("UTC").to_list()
+    return {
+        "fold": fold.number,
+        **dict(zip(("train_start", "train_end", "test_start", "test_end"), times, strict=True)),
+        "train_bars": len(fold.train),
+        "test_bars": len(fold.test),
+        "trials": len(fold.trials.complete),
+        **{f"parameter_{name}": value for name, value in fold.trials.proposal(best).items()},
+        "train_sharpe": float(fold.trials.figures[best, 0]),
+        "test_sharpe": _or_zero(fold.tested.metrics["sharpe"]),
+        "test_total_return": fold.tested.metrics["total_return"],
+        "test_max_drawdown": fold.tested.metrics["max_drawdown"],
+        "engine_difference": max(_difference(fold.trained), _difference(fold.tested)),
+    }
+
+
+def _overfitting(search: Search, folds: list[Fold]) -> float | None:
+    """Probability of overfitting over the distinct sets, each run once over all bars after the warm-up."""
+    distinct: dict[str, tuple[Fold, int]] = {}
+    for fold in folds:
+        for number in fold.trials.complete:
+            distinct.setdefault(fold.trials.hash_of(number), (fold, number))
+    if len(distinct) < 2:
+        return None
+    sets = list(distinct.values())
+    count = min(len(sets), _OVERFITTING_SETS)
+    chosen = [sets[index * len(sets) // count] for index in range(count)]
+    window = search.window(search.warm_up, len(search.panel) - 1)
+    blocks = min(_BLOCKS, len(window.panel) // 4 * 2)
+
+    def moments(one: tuple[Fold, int]) -> BlockMoments:
+        fold, number = one
+        candidate = search.instance.with_params(fold.trials.proposal(number))
+        return block_moments(window.evaluate(candidate).returns, blocks=blocks)
+
+    run = map if search.executor is None else search.executor.map
+    return probability_of_backtest_overfitting(BlockMoments.concatenate(list(run(moments, chosen))))
+
+
+def _difference(run: BacktestResult) -> float:
+    return float("inf") if run.engine_difference is None else run.engine_difference
+
+
+def _or_zero(value: float) -> float:
+    return 0.0 if np.isnan(value) else value
