@@ -29,9 +29,13 @@ def register(family: S) -> S:
     if known is not None and type(known).__qualname__ != family.__qualname__:
         raise ConfigError(f"strategy family {family.family!r} is registered twice; choose another name")
     # A worker process that receives a strategy finds its own one, equal by identity.
-    family.__reduce__ = lambda strategy: (strategy_of, (strategy.family,))
+    setattr(family, "__reduce__", _by_name)  # noqa: B010
     _families[family.family] = family()
     return family
+
+
+def _by_name(strategy: Strategy[Any]) -> tuple[Any, ...]:
+    return strategy_of, (strategy.family,)
 
 
 def families() -> Mapping[str, Strategy[Any]]:

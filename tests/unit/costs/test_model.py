@@ -1,0 +1,45 @@
+"""Costs as fractions, presets and settings."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from lab.core.errors import ConfigError
+from lab.core.settings import CostSettings
+from lab.costs import Costs
+
+
+def test_basis_points_become_fractions() -> None:
+    costs = Costs(fee_bps=7.5, slippage_bps=15.0)
+    assert (costs.fee, costs.slippage) == (0.00075, 0.0015)
+
+
+def test_rate_covers_either_side_of_a_trade() -> None:
+    costs = Costs(fee_bps=50.0, slippage_bps=100.0)
+    assert costs.rate == pytest.approx(0.01505)
+    assert 100.0 - 100.0 * 0.99 * 0.995 <= 100.0 * costs.rate
+
+
+def test_presets_order_by_how_much_they_cost() -> None:
+    rates = [Costs.preset(name).rate for name in ("optimistic", "base", "conservative")]
+    assert rates == sorted(rates)
+    assert Costs.preset("base") == Costs()
+    with pytest.raises(ConfigError, match=r"no preset 'cheap'; presets are conservative, base, optimistic"):
+        Costs.preset("cheap")
+
+
+@pytest.mark.parametrize("value", [-0.1, 1000.1, math.nan, math.inf])
+def test_impossible_figures_are_refused(value: float) -> None:
+    with pytest.raises(ConfigError, match="fee_bps is .* expected basis points between 0 and 1000"):
+        Costs(fee_bps=value)
+    with pytest.raises(ConfigError, match="slippage_bps"):
+        Costs(slippage_bps=value)
+
+
+def test_explicit_figures_replace_the_preset() -> None:
+    assert Costs.from_settings(CostSettings()) == Costs.preset("base")
+    assert Costs.from_settings(CostSettings(preset="conservative")) == Costs(20.0, 15.0)
+    assert Costs.from_settings(CostSettings(preset="optimistic", slippage_bps=0.0)) == Costs(7.5, 0.0)
+    assert Costs.from_settings(CostSettings(fee_bps=0.0, slippage_bps=0.0)).rate == 0.0
