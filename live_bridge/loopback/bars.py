@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from feature_store import FeatureStore, StoreError
 from lab.core.errors import ConfigError, DataError
 from lab.core.market import Market
 from lab.core.timeframe import Timeframe
@@ -102,16 +103,16 @@ def _project_root(folder: Path) -> Path | None:
 
 
 def _stored(root: Path) -> Iterator[Part]:
-    from lab.data.catalog import Catalog
-
-    catalog = Catalog(root)
-    listed = catalog.markets().select("market", "timeframe").unique().sort("timeframe", "market")
-    for (name,), rows in listed.group_by("timeframe", maintain_order=True):
-        timeframe = Timeframe.parse(str(name))
-        bars = catalog.bars(rows["market"].to_list(), timeframe)
-        # A filled bar was never received: to an exchange it is missing.
-        received = bars.filter(pl.col("reason") != "filled")
-        yield from _by_market(received, "market", timeframe)
+    # Straight from the store, not through lab.data's catalog: an exchange serves bars as it received them,
+    # and the catalog's quality marks would cost a compiled kernel's start-up.
+    store = FeatureStore(root / "data" / "bars")
+    try:
+        for dataset in store.datasets():
+            timeframe = Timeframe.parse(dataset.rpartition("/")[2])
+            frame = store.scan(dataset, columns=["market", "ts", *_VALUES]).collect()
+            yield from _by_market(frame, "market", timeframe)
+    except StoreError as error:
+        raise DataError(str(error)) from None
 
 
 def _plain_files(folder: Path) -> Iterator[Part]:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from statistics import median
 from typing import Annotated, Any, Final
 
+import numpy as np
 from pydantic import BeforeValidator, Field
 
 from lab.core.settings import Section
@@ -99,10 +99,11 @@ def filters_of(listing: Listing, file: FilterFile) -> Filters:
 
 
 def _price_decimals(listing: Listing) -> int:
-    closes = [value for value in listing.finest.values[:, 3].tolist() if value > 0]
-    if not closes:
+    closes = listing.finest.values[:, 3]
+    closes = closes[np.isfinite(closes) & (closes > 0)]
+    if not len(closes):
         return _MAX_DECIMALS
-    digits_before_point = math.floor(math.log10(median(closes))) + 1
+    digits_before_point = math.floor(math.log10(np.median(closes))) + 1
     return min(_MAX_DECIMALS, max(0, _SIGNIFICANT_DIGITS - digits_before_point))
 
 
