@@ -41,9 +41,7 @@ def test_time_series_momentum(
     volatility = np.abs(signed)
     volatility.flags.writeable = False
     strategy = TimeSeriesMomentum()
-    params = strategy.params(
-        threshold=max(threshold, -1.0), target_volatility=target, max_volatility=largest
-    )
+    params = strategy.params(threshold=max(threshold, -1.0), target_volatility=target, max_volatility=largest)
     numbers = strategy.numbers(params, markets=past_return.shape[1], first_bar=0)
     expected = oracle.time_series_momentum(
         past_return.tolist(),
@@ -87,9 +85,7 @@ def test_mean_reversion(
     one: list[np.ndarray], entry_z: float, exit_z: float, max_holding: int, fall_window: int
 ) -> None:
     strategy = MeanReversion()
-    params = strategy.params(
-        entry_z=entry_z, exit_z=exit_z, max_holding=max_holding, fall_window=fall_window
-    )
+    params = strategy.params(entry_z=entry_z, exit_z=exit_z, max_holding=max_holding, fall_window=fall_window)
     numbers = strategy.numbers(params, markets=one[0].shape[1], first_bar=0)
     expected = oracle.mean_reversion(
         one[0].tolist(), entry_z=entry_z, exit_z=exit_z, max_holding=max_holding, fall_window=fall_window
