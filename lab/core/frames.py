@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from lab.core.errors import FrameError
 
@@ -15,6 +17,8 @@ __all__ = [
     "TS",
     "check_bars",
     "check_weights",
+    "market_columns",
+    "sort_rows",
 ]
 
 TS: Final = pl.Datetime("us", "UTC")
@@ -48,6 +52,45 @@ def check_weights(frame: pl.DataFrame, *, name: str = "weights") -> pl.DataFrame
     return _check(frame, ("weight",), name)
 
 
+def sort_rows(frame: pl.DataFrame, *, by: Literal["ts", "market"] = "ts") -> pl.DataFrame:
+    """Return rows sorted by ``ts``, then ``market``, or the other way round; equal rows keep their order.
+
+    Several times faster than sorting by two columns, one of them text, and free where rows are in order.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        With ``ts`` as ``Datetime("us", "UTC")`` and ``market`` as text, neither null.
+    by : str
+        Which of the two comes first.
+    """
+    if frame.height < 2:
+        return frame
+    column = market_columns(frame["market"])[1]
+    since = frame["ts"].to_physical().to_numpy()
+    since = since - since.min()
+    span, markets = int(since.max()) + 1, int(column.max()) + 1
+    if span > 2**62 // markets:
+        return frame.sort(*(("ts", "market") if by == "ts" else ("market", "ts")), maintain_order=True)
+    key = since * markets + column if by == "ts" else column * span + since
+    if (key[1:] >= key[:-1]).all():
+        return frame
+    return frame[np.argsort(key, kind="stable")]
+
+
+def market_columns(market: pl.Series) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Return the names in a column, sorted, and the place among them of each row's.
+
+    Examples
+    --------
+    >>> market_columns(pl.Series(["b", "a", "b"]))
+    (('a', 'b'), array([1, 0, 1]))
+    """
+    names = market.cast(pl.String)
+    known = sorted(names.unique().to_list())
+    return tuple(known), names.cast(pl.Enum(known)).to_physical().cast(pl.Int64).to_numpy()
+
+
 def _check(frame: pl.DataFrame, numeric: tuple[str, ...], name: str) -> pl.DataFrame:
     missing = [column for column in ("ts", "market", *numeric) if column not in frame.columns]
     if missing:
@@ -63,15 +106,19 @@ def _check(frame: pl.DataFrame, numeric: tuple[str, ...], name: str) -> pl.DataF
     if frame["ts"].null_count() or frame["market"].null_count():
         raise FrameError(f"{name}: ts or market is null in some rows; every row needs both")
     rest = [column for column in frame.columns if column not in ("ts", "market", *numeric)]
-    ordered = frame.select(
-        "ts",
-        pl.col("market").cast(pl.String),
-        *(pl.col(c).cast(pl.Float64) for c in numeric),
-        *rest,
-    ).sort("ts", "market")
-    twice = ordered.filter(pl.struct("ts", "market").is_duplicated())
-    if twice.height:
-        first = twice.row(0, named=True)
+    ordered = sort_rows(
+        frame.select(
+            "ts",
+            pl.col("market").cast(pl.String),
+            *(pl.col(c).cast(pl.Float64) for c in numeric),
+            *rest,
+        )
+    )
+    again = (pl.col("ts") == pl.col("ts").shift()) & (pl.col("market") == pl.col("market").shift())
+    repeated = ordered.filter(again.fill_null(False))
+    if repeated.height:
+        twice = ordered.join(repeated, on=["ts", "market"], how="semi")
+        first = repeated.row(0, named=True)
         where = f"{first['market']} at {first['ts']:%Y-%m-%d %H:%M}Z"
         raise FrameError(
             f"{name}: {twice.height} rows share their market and ts (first {where}); "

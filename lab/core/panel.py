@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lab.core.errors import DataError, FrameError, UnknownMarketError
 from lab.core.feature import Feature
-from lab.core.frames import TS
+from lab.core.frames import TS, market_columns
 from lab.core.timeframe import Timeframe
 
 __all__ = ["Panel"]
@@ -104,18 +104,20 @@ class Panel:
             raise FrameError("panel: the frame has no rows; expected at least one bar")
         if frame.schema.get("ts") != TS or "market" not in frame.columns:
             raise FrameError(f"panel: expected columns ts ({TS}) and market; found {dict(frame.schema)}")
-        ts = frame["ts"].to_numpy().astype("datetime64[us]")
-        grid = _detect(frame) if timeframe is None else Timeframe.parse(timeframe)
+        if frame["ts"].null_count() or frame["market"].null_count():
+            raise FrameError("panel: ts or market is null in some rows; every row needs both")
+        ts = frame["ts"].to_physical().to_numpy().view("datetime64[us]")
+        markets, column = market_columns(frame["market"])
+        grid = _detect(ts, column) if timeframe is None else Timeframe.parse(timeframe)
         if not grid.on_grid(ts).all():
             off = ts[~grid.on_grid(ts)]
             raise FrameError(f"panel: {len(off)} bars are off the {grid} grid (first {off[0]}Z)")
         numbers = grid.numbers(ts)
         bar = np.arange(numbers.min(), numbers.max() + 1, dtype=np.int64)
-        markets = tuple(sorted(frame["market"].unique().to_list()))
-        rank = {market: index for index, market in enumerate(markets)}
-        column = frame["market"].replace_strict(rank, return_dtype=pl.Int64).to_numpy()
         cell = (numbers - bar[0]) * len(markets) + column
-        if len(np.unique(cell)) != len(cell):
+        taken = np.zeros(len(bar) * len(markets), np.bool_)
+        taken[cell] = True
+        if np.count_nonzero(taken) != len(cell):
             raise FrameError(
                 "panel: some rows share their market and ts; expected one row per market and bar"
             )
@@ -188,12 +190,17 @@ def _read_only(values: NDArray[Scalar]) -> NDArray[Scalar]:
     return array
 
 
-def _detect(frame: pl.DataFrame) -> Timeframe:
-    step = frame.sort("market", "ts").select(pl.col("ts").diff().over("market").min()).item()
-    if step is None or step.total_seconds() < 60 or step.total_seconds() % 60:
-        raise FrameError(f"panel: timeframe cannot be told from bars {step} apart; pass timeframe=")
-    minutes = int(step.total_seconds()) // 60
-    for unit, size in (("w", 10_080), ("d", 1_440), ("h", 60), ("m", 1)):
+def _detect(ts: NDArray[np.datetime64], column: NDArray[np.int64]) -> Timeframe:
+    """Return the smallest distance between two bars of a market."""
+    since = (ts - ts.min()).astype(np.int64)
+    span = int(since.max()) + 1
+    ordered = np.sort(column * span + since)
+    steps = np.diff(ordered)[np.diff(ordered // span) == 0]
+    seconds = steps.min() / 1_000_000 if len(steps) else 0.0
+    if seconds < 60 or seconds % 60:
+        raise FrameError(f"panel: timeframe cannot be told from bars {seconds:g} s apart; pass timeframe=")
+    minutes = int(seconds) // 60
+    for unit, size in (("w", 10_080), ("d", 1_440), ("h", 60)):
         if minutes % size == 0:
             return Timeframe.parse(f"{minutes // size}{unit}")
-    raise AssertionError(minutes)
+    return Timeframe.parse(f"{minutes}m")

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from lab.core.errors import FrameError
-from lab.core.frames import BAR_COLUMNS, PRICE_COLUMNS, TS
+from lab.core.frames import BAR_COLUMNS, PRICE_COLUMNS, TS, sort_rows
 from lab.core.timeframe import Timeframe
 from lab.data.catalog import Catalog
 from lab.data.gridcheck import check_timeframe, detect_timeframe
@@ -149,13 +149,12 @@ def content_hash(bars: pl.DataFrame) -> str:
     ...     **dict.fromkeys(BAR_COLUMNS, [1.0]),
     ... }
     >>> content_hash(pl.DataFrame(row, schema_overrides={"ts": TS}))[:12]
-    '3f'
+    '921409e9e9e5'
     """
     if bars.schema.get("ts") != TS:
         raise FrameError(f"bars: ts is {bars.schema.get('ts')}, expected {TS}")
-    rows = bars.select("market", "ts", *(pl.col(c).cast(pl.Float64) for c in BAR_COLUMNS)).sort(
-        "market", "ts"
-    )
+    numbers = [pl.col(column).cast(pl.Float64) for column in BAR_COLUMNS]
+    rows = sort_rows(bars.select("market", "ts", *numbers), by="market")
     runs = rows["market"].rle().struct.unnest()
     found = hashlib.sha256(json.dumps([runs["value"].to_list(), runs["len"].to_list()]).encode())
     found.update(np.ascontiguousarray(rows["ts"].to_physical().to_numpy()).tobytes())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lab.core.errors import DataError, FrameError
 from lab.core.feature import Feature
-from lab.core.frames import BAR_COLUMNS, PRICE_COLUMNS, RECEIVED, TS
+from lab.core.frames import BAR_COLUMNS, PRICE_COLUMNS, RECEIVED, TS, sort_rows
 from lab.core.panel import Panel
 from lab.core.settings.quality import QualitySettings
 from lab.core.timeframe import Timeframe
@@ -103,7 +103,7 @@ def received_bars(marked: pl.DataFrame) -> pl.DataFrame:
         ``ts, market, open, high, low, close, volume``, sorted by ts, then market.
     """
     tradeable = marked.filter(pl.col("quality") != "BAD", pl.col("reason") != "filled")
-    return tradeable.select("ts", "market", *BAR_COLUMNS).sort("ts", "market")
+    return sort_rows(tradeable.select("ts", "market", *BAR_COLUMNS))
 
 
 def _cells(

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lab.core.errors import FrameError
-from lab.core.frames import BAR_COLUMNS, PRICE_COLUMNS, TS
+from lab.core.frames import BAR_COLUMNS, PRICE_COLUMNS, TS, sort_rows
 from lab.core.settings import parse_document
 from lab.core.settings.quality import QualitySettings
 from lab.core.timeframe import Timeframe
@@ -83,7 +83,7 @@ def mark(
     judged = [rows.with_columns(_label(code))]
     if filled.height:
         judged.append(filled.with_columns(_label(np.full(filled.height, _FILLED))))
-    return pl.concat(judged).sort("ts", "market").select(_COLUMNS)
+    return sort_rows(pl.concat(judged)).select(_COLUMNS)
 
 
 _COLUMNS: Final = ["ts", "market", *BAR_COLUMNS, "quality", "reason"]
@@ -100,7 +100,7 @@ def _received(bars: pl.DataFrame) -> pl.DataFrame:
         raise FrameError("bars: ts or market is null in some rows; every row needs both")
     numbers = [pl.col(column).cast(pl.Float64).fill_null(math.nan) for column in BAR_COLUMNS]
     rows = bars.select("ts", pl.col("market").cast(pl.String), *numbers)
-    rows = rows.sort("market", "ts", maintain_order=True)
+    rows = sort_rows(rows, by="market")
     repeated = (pl.col("ts") == pl.col("ts").shift(-1)) & (pl.col("market") == pl.col("market").shift(-1))
     return rows.filter(~repeated.fill_null(False))
 
