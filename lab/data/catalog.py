@@ -102,7 +102,7 @@ class Catalog:
 
     def datasets(self) -> list[tuple[str, Timeframe]]:
         """Return stored (exchange, timeframe) pairs, sorted."""
-        pairs = [name.split("/") for name in self.store.datasets()]
+        pairs = [name.split("/") for name in self.store.datasets() if name.count("/") == 1]
         return sorted((venue, Timeframe.parse(name)) for venue, name in pairs)
 
     def markets(self, timeframe: str | Timeframe | None = None) -> pl.DataFrame:
