@@ -5,6 +5,7 @@ from lab.backtest.prices import ExecutionPrices
 from lab.backtest.result import BacktestResult
 from lab.backtest.run import run_backtest
 from lab.backtest.simulate import Simulation, simulate_weights
+from lab.backtest.sweep import sweep
 
 __all__ = [
     "METRICS",
@@ -16,4 +17,5 @@ __all__ = [
     "run_backtest",
     "sharpe_per_period",
     "simulate_weights",
+    "sweep",
 ]

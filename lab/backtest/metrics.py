@@ -132,8 +132,8 @@ def compute_metrics(bars: Bars | Array, *, periods_per_year: float) -> dict[str,
         - ``exposure``: mean invested share of equity at the close.
         - ``cost_share``: sum of costs over sum of returns before costs.
         - ``time_in_market``: share of bars that close with a position.
-        - ``skewness``, ``kurtosis``: ``m3 / m2 ** 1.5`` and ``m4 / m2 ** 2`` with population moments of r; the
-          kurtosis is raw (normal: 3).
+        - ``skewness``, ``kurtosis``: ``m3 / m2 ** 1.5`` and ``m4 / m2 ** 2`` with population moments of r;
+          the kurtosis is raw (normal: 3).
         - ``bars``: T.
 
         A figure that has no value is NaN: everything but ``bars`` without a bar; what divides by a

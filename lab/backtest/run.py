@@ -117,7 +117,9 @@ def run_backtest(
     targets = targets_of(weights, prices, missing)
     limits = limits_of(risk, costs)
     trace = simulate_trace(prices, targets, costs=costs, limits=limits, cash=cash, lag=lag)
-    result = _result(prices, targets, trace, costs, cash, lag)
+    # Without risk the second engine shifts the decided weights itself, so that it checks the lag as well.
+    feed = vectorbt_engine.shifted(targets, lag) if limits is None else trace.permitted
+    result = _result(prices, targets, trace, feed, costs, cash, lag)
     if engine == "fused":
         return result
     return _second_engine(result, prices, targets, trace, limits, engine)
@@ -131,7 +133,7 @@ def limits_of(risk: Risk | None, costs: Costs) -> Limits | None:
 
 
 def _result(
-    prices: ExecutionPrices, targets: Array, trace: Trace, costs: Costs, cash: float, lag: int
+    prices: ExecutionPrices, targets: Array, trace: Trace, feed: Array, costs: Costs, cash: float, lag: int
 ) -> BacktestResult:
     orders = tables.order_table(prices, trace, targets, lag)
     trades = trade_table(prices, trace)
@@ -158,8 +160,7 @@ def _result(
         cash=cash,
         lag=lag,
         _prices=prices,
-        # Permitted weights are in the row they trade at.
-        _targets=trace.permitted,
+        _targets=feed,
     )
 
 
@@ -175,7 +176,9 @@ def _second_engine(
     account = vectorbt_engine.rebuild(records, prices, result.cash, result.cost_model.slippage)
     if engine == "vectorbt":
         theirs = vectorbt_engine.trace_of(records, account, prices, trace)
-        theirs_result = _result(prices, targets, theirs, result.cost_model, result.cash, result.lag)
+        theirs_result = _result(
+            prices, targets, theirs, result._targets, result.cost_model, result.cash, result.lag
+        )
         return replace(theirs_result, engine=engine)
     difference = _largest_difference(trace.path[kernel.EQUITY], account.path[kernel.EQUITY], result.cash)
     again = None

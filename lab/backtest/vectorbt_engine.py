@@ -38,7 +38,7 @@ from lab.backtest.simulate import Trace
 from lab.costs import Costs
 from lab.risk import RiskState
 
-__all__ = ["Rebuilt", "permitted_again", "portfolio", "rebuild", "trace_of"]
+__all__ = ["Rebuilt", "permitted_again", "portfolio", "rebuild", "shifted", "trace_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +60,13 @@ class Rebuilt:
     cash: Array
 
 
+def shifted(weights: Array, lag: int) -> Array:
+    """Return weights in the row they trade at: row t holds what was decided at t - lag, NaN before."""
+    moved = np.full(weights.shape, np.nan)
+    moved[lag:] = weights[: max(len(weights) - lag, 0)]
+    return moved
+
+
 def portfolio(
     prices: ExecutionPrices,
     targets: Array,
@@ -75,7 +82,7 @@ def portfolio(
     prices : ExecutionPrices
         Columns of all accounts side by side.
     targets : ndarray, shape (T, N)
-        Row t holds what trades at bar t; NaN keeps the quantity.
+        Row t holds what trades at bar t, as :func:`shifted` returns it; NaN keeps the quantity.
     costs, cash
         One value, or one per account.
     groups : sequence of int, length N, optional

@@ -21,6 +21,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from tests.oracle.risk import step as risk_step
+
 Row = Sequence[float]
 # (bar, decided weights, value, current weights, which markets have a price) -> permitted weights
 Risk = Callable[[int, list[float], float, list[float], list[bool]], list[float]]
@@ -151,3 +153,24 @@ def _sell(path, bar, market, quantity, price, positions, cash, fee):
     positions[market] = minus(positions[market], quantity)
     path.fills.append((bar, market, -1, quantity, price, paid))
     return cash + minus(notional, paid)
+
+
+def daily_risk(limits: dict[str, float], days: Sequence[int], capital: float) -> Risk:
+    """Return the row-loop risk step with the memory it needs from bar to bar."""
+    memory = {"day": -1, "start": capital, "mode": "NORMAL"}
+
+    def permit(bar, target, value, held, tradeable):
+        if days[bar] != memory["day"]:
+            memory.update(day=days[bar], start=value, mode="NORMAL")
+        permitted, memory["mode"], _ = risk_step(
+            target,
+            equity=value,
+            weights=held,
+            tradeable=tradeable,
+            day_start_equity=memory["start"],
+            mode=memory["mode"],
+            limits=limits,
+        )
+        return [math.nan if weight is None else weight for weight in permitted]
+
+    return permit
