@@ -5,7 +5,7 @@ from lab.strategies.dual_momentum import DualMomentum, DualMomentumParameters
 from lab.strategies.instance import InstanceConfig, MarketConfig, StrategyInstance, config_model, load
 from lab.strategies.mean_reversion import MeanReversion, MeanReversionParameters
 from lab.strategies.portfolio import AllocationConfig, Portfolio, PortfolioConfig, combine, load_portfolio
-from lab.strategies.protocol import Parameters, Strategy
+from lab.strategies.protocol import Parameters, Strategy, signal_of
 from lab.strategies.registry import families, register, strategy_of
 from lab.strategies.space import Choice, Dimension, Range
 from lab.strategies.time_series_momentum import TimeSeriesMomentum, TimeSeriesMomentumParameters
@@ -37,6 +37,7 @@ __all__ = [
     "load_portfolio",
     "register",
     "require_history",
+    "signal_of",
     "strategy_of",
     "total_lookback",
 ]

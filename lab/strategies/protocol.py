@@ -12,9 +12,10 @@ from pydantic import ConfigDict
 from lab.core.feature import Feature
 from lab.core.panel import Panel
 from lab.core.settings import Section
+from lab.features import compute
 from lab.strategies.space import Dimension
 
-__all__ = ["Parameters", "Strategy", "call_core"]
+__all__ = ["Parameters", "Strategy", "call_core", "signal_of"]
 
 Array = NDArray[np.float64]
 
@@ -95,8 +96,32 @@ class Strategy(Protocol[P]):
         ...
 
 
-def call_core(strategy: Strategy[Any], panel: Panel, params: Any) -> Array:
-    """Call the strategy's core on the features in `panel`: what every family's ``signal`` does."""
+def call_core(strategy: Strategy[Any], panel: Panel, params: Any, markets: int | None = None) -> Array:
+    """Call the strategy's core on the features in `panel`: what every family's ``signal`` does.
+
+    `markets` is how many share the capital, by default those of the panel.
+    """
     arrays = (panel[feature] for feature in strategy.features(params))
+    share = len(panel.markets) if markets is None else markets
     first_bar = int(panel.bar[0]) if len(panel) else 0
-    return strategy.core(*arrays, *strategy.numbers(params, markets=len(panel.markets), first_bar=first_bar))
+    return strategy.core(*arrays, *strategy.numbers(params, markets=share, first_bar=first_bar))
+
+
+def signal_of(strategy: Strategy[Any], *, markets: int | None = None) -> Callable[[Panel, Any], Array]:
+    """Return the strategy's signal as a function of bars, for :func:`lab.validation.causality.certify`.
+
+    Features are computed from the bars at hand, and no hold rule acts: with `markets` fixed, what a market
+    gets in a panel of some markets is, for a family that is ``per_market``, what it gets among all of them.
+
+    Parameters
+    ----------
+    strategy : Strategy
+        Whose signal.
+    markets : int, optional
+        How many markets share the capital; by default those of the panel.
+    """
+
+    def signal(panel: Panel, params: Any) -> Array:
+        return call_core(strategy, compute(panel, strategy.features(params)), params, markets)
+
+    return signal
