@@ -1,0 +1,60 @@
+"""The command tree, and the one place where errors become a line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from feature_store.errors import StoreError, StoreLockedError
+from lab.cli import data, exchange, research, settings, strategy
+from lab.core.errors import DataError, LockedError, MnemoError
+
+__all__ = ["app", "main"]
+
+EXIT_CODES = """Exit codes: 0 ok, 1 failed check, 2 usage or configuration, 3 data, 4 exchange,
+5 halted by risk, 75 another run holds the lock."""
+
+app = typer.Typer(
+    name="mnemo",
+    help="A research lab for systematic crypto strategies whose results can be believed.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(data.app, name="data")
+app.add_typer(exchange.app, name="exchange")
+app.add_typer(strategy.app, name="strategy")
+app.add_typer(settings.app, name="config")
+research.register(app)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run ``mnemo`` and leave with its exit code; a user's mistake is one clear message."""
+    try:
+        code = app(args=arguments, prog_name="mnemo", standalone_mode=False)
+    except MnemoError as error:
+        code = _fail(str(error), error.exit_code)
+    except StoreLockedError as error:
+        code = _fail(str(error), LockedError.exit_code)
+    except StoreError as error:
+        code = _fail(str(error), DataError.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _fail("interrupted; nothing half-written is left behind", 130)
+    except BrokenPipeError:
+        # The reader (head, less) went away: what it wanted was printed.
+        sys.stderr.close()
+        code = 0
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        # A usage error of the command line parser: unknown option, missing argument.
+        error.show(file=sys.stderr)  # type: ignore[attr-defined]
+        code = 2
+    sys.exit(code or 0)
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"error: {message}\n")
+    return code

@@ -1,0 +1,175 @@
+"""The research commands: demo, backtest, tune, parity, report, ui, bench."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lab.cli.shell import Json, Root, Seed, emit, progress, root_folder, table
+from lab.core.errors import ConfigError, MnemoError
+
+__all__ = ["register"]
+
+Config = Annotated[
+    Path, typer.Argument(help="Strategy file, for example research/strategies/demo_tsm_1d.yaml.")
+]
+Start = Annotated[str | None, typer.Option("--start", help="First bar, ISO 8601, UTC.")]
+End = Annotated[str | None, typer.Option("--end", help="Bars before this time, ISO 8601, UTC.")]
+Workers = Annotated[int, typer.Option("--workers", help="Threads; the result does not depend on it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the research commands to `app`."""
+    app.command("demo", epilog="Example: mnemo demo --root /tmp/mnemo --json")(_demo)
+    app.command("backtest", epilog="Example: mnemo backtest research/strategies/demo_tsm_1d.yaml")(_backtest)
+    app.command("tune", epilog="Example: mnemo tune research/strategies/demo_tsm_1d.yaml --seed 7")(_tune)
+    app.command("parity", epilog="Example: mnemo parity research/strategies/demo_tsm_1d.yaml")(_parity)
+    app.command("report", epilog="Example: mnemo report RUN_ID")(_report)
+    app.command("ui", epilog="Example: mnemo ui --port 5000")(_ui)
+    app.command("bench", epilog="Example: mnemo bench --only sweep --json")(_bench)
+
+
+def _demo(root: Root = Path(), seed: Seed = 0, workers: Workers = 2, json: Json = False) -> None:
+    """Go the whole way on bundled data: bars, walk-forward, MLflow, tearsheet, one tick of the bridge."""
+    from lab.pipeline.demo import run_demo, summary
+
+    with progress() as report:
+        document = run_demo(root_folder(root), seed=seed, workers=workers, report=report)
+    emit(document, as_json=json, show=lambda: typer.echo(summary(document, root)))
+
+
+def _backtest(
+    config: Config,
+    root: Root = Path(),
+    seed: Seed = 0,
+    start: Start = None,
+    end: End = None,
+    json: Json = False,
+) -> None:
+    """Backtest a strategy with its own parameters, in both engines, counted and logged."""
+    from lab.pipeline import backtest
+
+    run = backtest(config, root=root_folder(root), seed=seed, start=_time(start), end=_time(end))
+    document = run.document
+    emit(document, as_json=json, show=lambda: _show_result(config.stem, document["metrics"], document))
+    _refuse_failed(document)
+
+
+def _tune(
+    config: Config,
+    root: Root = Path(),
+    seed: Seed = 0,
+    trials: Annotated[
+        int | None, typer.Option("--trials", help="Parameter sets per fold; default: the file's.")
+    ] = None,
+    workers: Workers = 1,
+    start: Start = None,
+    end: End = None,
+    json: Json = False,
+) -> None:
+    """Tune a strategy walk-forward; the result is the stitched out-of-sample path."""
+    from lab.pipeline import tune
+
+    with progress() as report:
+        run = tune(
+            config,
+            root=root_folder(root),
+            seed=seed,
+            trials=trials,
+            workers=workers,
+            start=_time(start),
+            end=_time(end),
+            progress=lambda done, total: report(f"tune {config.stem}", done, total),
+        )
+    document = run.document
+    emit(document, as_json=json, show=lambda: _show_result(config.stem, document["oos"], document))
+    _refuse_failed(document)
+
+
+def _parity(config: Config, root: Root = Path(), seed: Seed = 0, json: Json = False) -> None:
+    """Prove, bar by bar and bit by bit, that the last window alone gives the weights of the backtest."""
+    from lab.pipeline import parity
+
+    with progress() as report:
+        certificate = parity(
+            config,
+            root=root_folder(root),
+            seed=seed,
+            progress=lambda share: report(f"parity {config.stem}", round(100 * share), 100),
+        )
+    document = certificate.report()
+    rows = [[key, value if key != "leaks" else len(value)] for key, value in document.items()]
+    emit(document, as_json=json, show=lambda: table(f"Parity of {config.stem}", ["", "value"], rows))
+    if not certificate.ok:
+        found = certificate.findings[0]
+        raise MnemoError(f"{config}: {found.kind} at bar {found.bar}, market {found.market}: {found.detail}")
+
+
+def _report(
+    run_id: Annotated[str, typer.Argument(help="Run id that backtest, tune or demo printed.")],
+    root: Root = Path(),
+    json: Json = False,
+) -> None:
+    """Write the tearsheet of a run as one self-contained HTML file under reports/."""
+    from lab.pipeline.reporting import write_tearsheet
+
+    path = write_tearsheet(run_id, root=root_folder(root))
+    emit({"run_id": run_id, "report": str(path)}, as_json=json, show=lambda: typer.echo(path))
+
+
+def _ui(
+    root: Root = Path(),
+    port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.")] = 5000,
+) -> None:
+    """Serve the MLflow UI of this root on 127.0.0.1; choose "Model training" at its top left."""
+    from lab.pipeline.processes import serve_mlflow
+
+    raise typer.Exit(serve_mlflow(root_folder(root), port))
+
+
+def _bench(
+    only: Annotated[str | None, typer.Option("--only", help="Cases whose name contains this.")] = None,
+    runs: Annotated[int, typer.Option("--runs", help="Interleaved runs per side.", min=1)] = 5,
+    json: Json = False,
+) -> None:
+    """Measure speed and memory against peers, interleaved in one run, with the results compared."""
+    from lab.pipeline.bench import run_cases
+
+    with progress() as report:
+        rows = [row.document() for row in run_cases(only, runs=runs, report=report)]
+    columns = ["name", "ours_s", "peer", "peer_s", "ratio", "ours_mb", "peer_mb"]
+    emit(
+        rows, as_json=json, show=lambda: table("Benchmarks", columns, [[r[c] for c in columns] for r in rows])
+    )
+
+
+def _show_result(name: str, metrics: dict[str, float], document: dict[str, Any]) -> None:
+    shown = ("sharpe", "annualised_return", "annualised_volatility", "max_drawdown", "calmar", "turnover")
+    rows: list[list[Any]] = [[key, metrics[key]] for key in shown]
+    judged = ("deflated_sharpe", "n_trials_ledger", "pbo", "engine_difference", "status")
+    rows += [[key, document[key]] for key in judged if key in document]
+    table(name, ["", "value"], rows)
+    for warning in document["warnings"]:
+        typer.echo(f"warning: {warning}", err=True)
+    typer.echo(f"run {document['run_id']}: mnemo report {document['run_id']}")
+
+
+def _refuse_failed(document: dict[str, Any]) -> None:
+    if document["status"] == "FAILED":
+        raise MnemoError(
+            f"run {document['run_id']} is marked FAILED: the two engines differ by "
+            f"{document['engine_difference']:.3g}, at most 1e-9 expected; do not use its figures"
+        )
+
+
+def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"time {text!r} not understood: write 2020-01-31 or 2020-01-31T12:00:00Z") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

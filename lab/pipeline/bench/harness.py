@@ -1,0 +1,152 @@
+"""How a case is measured: one process per side, runs in turn, medians, memory above the prepared process."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final
+
+from lab.core.errors import MnemoError
+
+__all__ = ["Case", "Measurement", "measure"]
+
+RUNS: Final = 5
+_STATUS: Final = Path("/proc/self/status")
+_CLEAR: Final = Path("/proc/self/clear_refs")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One comparison. All callables are module-level functions, for each side runs in a process of its own.
+
+    Parameters
+    ----------
+    name : str
+        What is done, with its size.
+    peer : str
+        The library compared with.
+    prepare : callable
+        Returns the input both sides get; seeded, not timed.
+    ours, theirs : callable
+        One run each: input to a small result (numbers or an array) that can be compared.
+    agree : callable
+        Raises AssertionError when the two results are not the same thing.
+    """
+
+    name: str
+    peer: str
+    prepare: Callable[[], Any]
+    ours: Callable[[Any], Any]
+    theirs: Callable[[Any], Any]
+    agree: Callable[[Any, Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Medians; ``ratio`` is the peer's time over ours, megabytes are above the prepared process."""
+
+    name: str
+    ours_s: float
+    peer: str
+    peer_s: float
+    ratio: float
+    ours_mb: float
+    peer_mb: float
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return asdict(self)
+
+
+def measure(case: Case, *, runs: int = RUNS) -> Measurement:
+    """Warm both sides up, compare their results, then time them in turn.
+
+    Raises
+    ------
+    MnemoError
+        If a side fails, or the two results differ.
+    """
+    context = multiprocessing.get_context("spawn")
+    sides = [_Side(context, case, "ours"), _Side(context, case, "theirs")]
+    try:
+        (ours, ours_mb), (theirs, peer_mb) = (side.ask("warm") for side in sides)
+        try:
+            case.agree(ours, theirs)
+        except AssertionError as error:
+            raise MnemoError(f"bench {case.name}: results differ from {case.peer}: {error}") from error
+        times: tuple[list[float], list[float]] = ([], [])
+        for _ in range(runs):
+            for side, seconds in zip(sides, times, strict=True):
+                seconds.append(side.ask("run"))
+    finally:
+        for side in sides:
+            side.close()
+    ours_s, peer_s = (statistics.median(seconds) for seconds in times)
+    return Measurement(case.name, ours_s, case.peer, peer_s, peer_s / ours_s, ours_mb, peer_mb)
+
+
+class _Side:
+    """One side's process, asked for one run at a time."""
+
+    def __init__(self, context: Any, case: Case, side: str) -> None:
+        self._label = f"bench {case.name}: {side}"
+        self._pipe, child = context.Pipe()
+        self._process = context.Process(target=_serve, args=(child, case, side), daemon=True)
+        self._process.start()
+        child.close()
+
+    def ask(self, what: str) -> Any:
+        self._pipe.send(what)
+        try:
+            kind, value = self._pipe.recv()
+        except EOFError:
+            raise MnemoError(f"{self._label}: the process died, probably for lack of memory") from None
+        if kind == "error":
+            raise MnemoError(f"{self._label} failed: {value}")
+        return value
+
+    def close(self) -> None:
+        self._pipe.close()
+        self._process.join(timeout=5)
+        if self._process.is_alive():
+            self._process.kill()
+
+
+def _serve(pipe: Connection, case: Case, side: str) -> None:
+    run = case.ours if side == "ours" else case.theirs
+    try:
+        given = case.prepare()
+        run(given)  # imports and compiles, not measured
+        while True:
+            what = pipe.recv()
+            before = _reset_peak()
+            start = time.perf_counter()
+            result = run(given)
+            seconds = time.perf_counter() - start
+            pipe.send(("ok", (result, _megabytes("VmHWM") - before) if what == "warm" else seconds))
+    except EOFError:
+        return
+    except Exception as error:
+        pipe.send(("error", f"{error!r}\n{traceback.format_exc(limit=-3)}"))
+    finally:
+        pipe.close()
+        os._exit(0)  # some peers leave threads behind that would keep the process alive
+
+
+def _reset_peak() -> float:
+    _CLEAR.write_text("5")
+    return _megabytes("VmRSS")
+
+
+def _megabytes(field: str) -> float:
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) / 1024
+    raise MnemoError(f"{_STATUS} has no {field}; mnemo bench needs Linux")

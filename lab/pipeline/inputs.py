@@ -1,0 +1,67 @@
+"""From a strategy file and a root folder to everything a run reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from lab.core.panel import Panel
+from lab.data.catalog import Catalog
+from lab.data.checking import content_hash
+from lab.data.panels import panel_from_bars, received_bars
+from lab.strategies import StrategyInstance, load
+
+__all__ = ["Inputs", "load_inputs"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """What a run reads.
+
+    Attributes
+    ----------
+    instance : StrategyInstance
+        The strategy with its parameters.
+    panel : Panel
+        Bars as features see them, and as received.
+    marked : polars.DataFrame
+        Stored bars with their quality marks.
+    bars : polars.DataFrame
+        Bars that can be traded on, as received.
+    data_hash : str
+        SHA-256 over the marked bars.
+    """
+
+    instance: StrategyInstance
+    panel: Panel
+    marked: pl.DataFrame
+    bars: pl.DataFrame
+    data_hash: str
+
+
+def load_inputs(
+    config: StrategyInstance | Path | str,
+    *,
+    root: Path,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> Inputs:
+    """Load an instance and its markets' bars with ``start <= ts < end``.
+
+    Raises
+    ------
+    ConfigError
+        If the file is wrong.
+    UnknownMarketError
+        If a market has no stored bars; the message has the nearest names.
+    InsufficientHistoryError
+        If a market has fewer bars than the strategy needs.
+    """
+    instance = config if isinstance(config, StrategyInstance) else load(config)
+    marked = Catalog(root).bars(instance.markets, instance.timeframe, start, end)
+    panel = panel_from_bars(marked, timeframe=instance.timeframe, markets=instance.markets)
+    instance.require_history(panel)
+    return Inputs(instance, panel, marked, received_bars(marked), content_hash(marked))

@@ -1,0 +1,73 @@
+"""What is in force, and what may be written: settings, schemas, families, as plain documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.core.errors import ConfigError
+from lab.core.settings.quality import QualitySettings
+from lab.data.quality import default_settings
+from lab.strategies import Portfolio, StrategyInstance, families, load, load_portfolio
+from lab.strategies.instance import InstanceConfig
+from lab.strategies.portfolio import PortfolioConfig
+
+__all__ = ["family_rows", "in_force", "load_file", "schema_of"]
+
+
+def load_file(path: Path | str) -> StrategyInstance | Portfolio:
+    """Load a strategy or a portfolio file, told apart by the key ``portfolio_id``."""
+    try:
+        keys = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        keys = None  # the loader below says what is wrong, with file and line
+    return load_portfolio(path) if isinstance(keys, dict) and "portfolio_id" in keys else load(path)
+
+
+def in_force(path: Path | None) -> dict[str, Any]:
+    """Return the settings of a file with every default filled in; of data quality without a file."""
+    if path is None:
+        return {"quality": default_settings().model_dump(mode="json")}
+    loaded = load_file(path)
+    if isinstance(loaded, StrategyInstance):
+        return {**loaded.config.model_dump(mode="json"), "parameters": loaded.params.model_dump(mode="json")}
+    return loaded.config.model_dump(mode="json")
+
+
+def schema_of(kind: str) -> dict[str, Any]:
+    """Return the JSON schema of a kind of file.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such kind.
+    """
+    if kind == "strategy":
+        return {"anyOf": [InstanceConfig[s.params].model_json_schema() for s in families().values()]}  # type: ignore[name-defined]
+    if kind == "portfolio":
+        return PortfolioConfig.model_json_schema()
+    if kind == "quality":
+        return QualitySettings.model_json_schema()
+    raise ConfigError(f"no schema called {kind!r}; there are strategy, portfolio and quality")
+
+
+def family_rows() -> list[dict[str, Any]]:
+    """Return a row per registered family: name, version, default parameters, search space."""
+    return [
+        {
+            "family": strategy.family,
+            "version": strategy.version,
+            "parameters": strategy.params().model_dump(mode="json"),
+            "space": {name: _dimension(dimension) for name, dimension in strategy.space.items()},
+        }
+        for strategy in families().values()
+    ]
+
+
+def _dimension(dimension: Any) -> str:
+    if hasattr(dimension, "options"):
+        return "{" + ", ".join(str(value) for value in dimension.options) + "}"
+    step = "" if dimension.step is None else f" step {dimension.step}"
+    return f"{dimension.low}..{dimension.high}{step}"

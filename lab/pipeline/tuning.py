@@ -1,0 +1,198 @@
+"""Walk-forward tuning of one instance: search, judge, log."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lab.pipeline.benchmark import buy_and_hold
+from lab.pipeline.inputs import Inputs, load_inputs
+from lab.pipeline.records import config_text, document_of, fingerprint, numbers, provenance_of, tables_of
+from lab.search import Ledger, WalkForwardResult, walk_forward
+from lab.strategies import StrategyInstance
+from lab.tracking import ChildRecord, RunRecord, Tracker
+from lab.validation.splits import WalkForward
+
+__all__ = ["TuneRun", "splitter_of", "tune"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TuneRun:
+    """A logged walk-forward search.
+
+    Attributes
+    ----------
+    run_id : str
+        Of the parent MLflow run.
+    instance : StrategyInstance
+        What was tuned.
+    search : WalkForwardResult
+        What was found.
+    document : mapping
+        What ``mnemo tune --json`` prints.
+    """
+
+    run_id: str
+    instance: StrategyInstance
+    search: WalkForwardResult
+    document: dict[str, Any]
+
+
+def splitter_of(instance: StrategyInstance) -> WalkForward:
+    """Return the walk-forward splitter that the instance's ``search`` section describes."""
+    settings = instance.search
+    return WalkForward(
+        train_size=settings.train_bars,
+        test_size=settings.test_bars,
+        purged_size=settings.purged_bars,
+        embargo_size=settings.embargo_bars,
+        expand_train=settings.splitter == "expanding",
+    )
+
+
+def tune(
+    config: StrategyInstance | Path | str,
+    *,
+    root: Path,
+    seed: int = 0,
+    trials: int | None = None,
+    workers: int = 1,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    progress: Progress | None = None,
+) -> TuneRun:
+    """Tune an instance walk-forward, judge the stitched out-of-sample path and log everything.
+
+    Parameters
+    ----------
+    config : StrategyInstance or path
+        The instance, or its file.
+    root : pathlib.Path
+        Folder that holds ``data/``, ``mlruns/`` and ``reports/``.
+    seed : int
+        Decides every draw of the sampler.
+    trials : int, optional
+        Parameter sets per fold; the file's figure by default.
+    workers : int
+        Threads that evaluate; the result does not depend on it.
+    start, end : datetime, optional
+        Only bars with ``start <= ts < end``.
+    progress : callable, optional
+        Called with (trials done, trials in all).
+
+    Raises
+    ------
+    ConfigError, DataError, InsufficientHistoryError
+        If the file is wrong, a market is unknown, or the bars are too few for the folds.
+    """
+    began, clock = datetime.now(UTC), time.perf_counter()
+    inputs = load_inputs(config, root=root, start=start, end=end)
+    found = walk_forward(
+        inputs.instance,
+        inputs.panel,
+        splitter=splitter_of(inputs.instance),
+        trials=inputs.instance.search.trials if trials is None else trials,
+        seed=seed,
+        workers=workers,
+        ledger=Ledger(root),
+        progress=progress,
+    )
+    record, printed = _record(inputs, found, began)
+    run_id = Tracker(root).log(record)
+    document = {
+        "run_id": run_id,
+        **printed,
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "seconds": time.perf_counter() - clock,
+    }
+    return TuneRun(run_id, inputs.instance, found, document)
+
+
+def _record(inputs: Inputs, found: WalkForwardResult, began: datetime) -> tuple[RunRecord, dict[str, Any]]:
+    first = np.searchsorted(inputs.panel.ts, found.oos.returns["ts"].to_numpy()[0])
+    last = np.searchsorted(inputs.panel.ts, found.oos.returns["ts"].to_numpy()[-1]) + 1
+    benchmark = buy_and_hold(inputs.panel.rows(int(first), int(last)), inputs.instance.costs)
+    tables = tables_of(inputs, found.oos, benchmark, found.oos_weights)
+    judged = {
+        "kind": "tune",
+        "seed": found.seed,
+        "folds": found.folds.height,
+        "trials": found.trials.height,
+        "best_parameters": dict(found.best_params),
+        "deflated_sharpe": found.deflated_sharpe,
+        "expected_max_sharpe": found.expected_max_sharpe,
+        "pbo": found.pbo,
+        "n_trials": found.n_trials,
+        "ledger_head": found.ledger_head,
+        "search": inputs.instance.search.model_dump(mode="json"),
+        "fingerprint": fingerprint(tables, found.oos.metrics),
+    }
+    document = document_of(inputs, found.oos, benchmark, **judged)
+    document |= {"engine_difference": found.engine_difference, "status": found.status}
+    shown = {"deflated_sharpe": found.deflated_sharpe, "n_trials": found.n_trials}
+    if found.pbo is not None:
+        shown["pbo"] = found.pbo
+    record = RunRecord(
+        name=inputs.instance.strategy_id,
+        kind="tune",
+        started=began,
+        ended=datetime.now(UTC),
+        provenance=provenance_of(
+            inputs,
+            seed=found.seed,
+            engine_difference=found.engine_difference,
+            ledger_head=found.ledger_head,
+        ),
+        config=config_text(inputs),
+        params={**found.best_params, **_search_params(inputs.instance)},
+        metrics={**numbers(found.oos.metrics), **shown},
+        result=document,
+        tables={**tables, "folds": found.folds, "trials": found.trials},
+        children=tuple(_child(row) for row in found.folds.iter_rows(named=True)),
+    )
+    return record, _printed(document, found)
+
+
+def _printed(document: dict[str, Any], found: WalkForwardResult) -> dict[str, Any]:
+    keys = ("folds", "trials", "deflated_sharpe", "expected_max_sharpe", "pbo", "engine_difference")
+    keys += ("data_hash", "config_hash", "best_parameters", "fingerprint", "status", "warnings")
+    return {
+        **{key: document[key] for key in keys},
+        "oos": dict(found.oos.metrics),
+        "n_trials_ledger": found.n_trials,
+    }
+
+
+def _search_params(instance: StrategyInstance) -> dict[str, str | int]:
+    settings = instance.search
+    return {
+        "search_splitter": settings.splitter,
+        "search_sampler": settings.sampler,
+        "search_trials": settings.trials,
+        "search_train_bars": settings.train_bars,
+        "search_test_bars": settings.test_bars,
+    }
+
+
+def _child(fold: dict[str, Any]) -> ChildRecord:
+    parameters = {
+        name.removeprefix("parameter_"): value
+        for name, value in fold.items()
+        if name.startswith("parameter_")
+    }
+    figures = ("train_sharpe", "test_sharpe", "test_total_return", "test_max_drawdown", "trials")
+    return ChildRecord(
+        name=f"fold {fold['fold']:02d}",
+        params=parameters,
+        metrics={name: float(fold[name]) for name in figures},
+        tags={"test_start": str(fold["test_start"]), "test_end": str(fold["test_end"])},
+    )
