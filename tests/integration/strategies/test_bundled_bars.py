@@ -1,4 +1,4 @@
-"""The shipped instances on the bundled bars, and on the 33 recorded pairs: what is tested is what is traded."""
+"""The shipped instances on the bundled bars and on the 33 recorded pairs: bounded memory, to the last bit."""
 
 from __future__ import annotations
 

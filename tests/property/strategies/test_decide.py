@@ -29,7 +29,7 @@ SHORT = {
         {"window": 8, "entry_z": 1.5, "exit_z": -0.5, "max_holding": 3, "fall_window": 9},
     ],
 }
-CASES = [(family, given) for family, all_given in SHORT.items() for given in all_given]
+CASES = [(family, values) for family, listed in SHORT.items() for values in listed]
 
 
 def market_panel(seed: int, *, bars: int = 220, markets: int = 3, gaps: bool = True) -> Panel:
@@ -53,7 +53,8 @@ def market_panel(seed: int, *, bars: int = 220, markets: int = 3, gaps: bool = T
 
 
 def test_every_family_is_covered() -> None:
-    assert set(SHORT) == set(families())
+    shipped = {name for name, one in families().items() if type(one).__module__.startswith("lab.")}
+    assert set(SHORT) == shipped
 
 
 @pytest.mark.parametrize(("family", "values"), CASES)
@@ -104,7 +105,7 @@ def test_every_family_acts_and_stays_legal(family: str, values: dict[str, float]
     assert np.nansum(weights, axis=1).max() <= 1.0 + 1e-9
 
 
-@pytest.mark.parametrize("family", sorted(families()))
+@pytest.mark.parametrize("family", sorted(SHORT))
 def test_per_market_families_see_each_market_alone(family: str) -> None:
     strategy = families()[family]
     params = strategy.params(**SHORT[family][0])
