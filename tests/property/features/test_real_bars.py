@@ -1,4 +1,4 @@
-"""On recorded bars of 33 pairs: every feature from its last bars alone equals the full history, bit for bit."""
+"""On recorded bars of 33 pairs, every feature from its last bars alone equals the full history."""
 
 from __future__ import annotations
 
