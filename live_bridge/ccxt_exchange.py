@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from lab.core.errors import ConfigError, VenueError
@@ -98,9 +100,7 @@ class CcxtExchange:
             limit = min(PAGE, max(1, (stop - since) // (timeframe.seconds * 1_000)))
             rows = self._ask(
                 f"{timeframe} bars of {symbol}",
-                lambda since=since, limit=limit: self._client.fetch_ohlcv(
-                    symbol, timeframe.name, since=since, limit=limit
-                ),
+                partial(self._client.fetch_ohlcv, symbol, timeframe.name, since=since, limit=limit),
             )
             page = [self._candle(row, symbol) for row in rows]
             # Of two bars with one opening time the last received wins.
@@ -113,11 +113,14 @@ class CcxtExchange:
 
     def prices(self, symbols: Sequence[str]) -> Mapping[str, Decimal]:
         """Return the last traded price of each symbol."""
-        tickers = self._ask("prices", lambda: self._client.fetch_tickers(list(symbols)))
+        if self._client.has.get("fetchLastPrices") is True:  # a small part of a ticker's request weight
+            call, key = partial(self._client.fetch_last_prices, list(symbols)), "price"
+        else:
+            call, key = partial(self._client.fetch_tickers, list(symbols)), "last"
+        answers = self._ask("prices", call)
         found = {}
         for symbol in symbols:
-            last = (tickers.get(symbol) or {}).get("last")
-            price = _decimal(last)
+            price = _decimal((answers.get(symbol) or {}).get(key))
             if price is not None and price.is_finite() and price > 0:
                 found[symbol] = price
         return found
@@ -167,9 +170,10 @@ class CcxtExchange:
 
     def _candle(self, row: Sequence[Any], symbol: str) -> Candle:
         if len(row) < 6 or not isinstance(row[0], int):
-            raise VenueError(f"{self._name}: a bar of {symbol} has {len(row)} values, expected 6 with a time first")
-        numbers = [None if value is None else float(value) for value in row[1:6]]
-        return Candle(_EPOCH + timedelta(milliseconds=row[0]), *numbers)
+            raise VenueError(
+                f"{self._name}: a bar of {symbol} has {len(row)} values, expected 6 with a time first"
+            )
+        return Candle(_EPOCH + timedelta(milliseconds=row[0]), *(_finite(value) for value in row[1:6]))
 
     def _unlisted(self, symbol: str, markets: Mapping[str, Any]) -> str:
         near = difflib.get_close_matches(symbol, list(markets), n=3)
@@ -185,7 +189,9 @@ def _sentence(exchange: str, what: str, error: Exception, known: Any) -> str:
     if isinstance(error, known.OnMaintenance):
         return f"{exchange}: under maintenance, no {what}; the next tick tries again"
     if isinstance(error, known.NetworkError):
-        return f"{exchange}: cannot be reached, no {what} ({_scrubbed(error)}). Check the network and base_url"
+        return (
+            f"{exchange}: cannot be reached, no {what} ({_scrubbed(error)}). Check the network and base_url"
+        )
     return f"{exchange}: refused to answer about {what} ({type(error).__name__}: {_scrubbed(error)})"
 
 
@@ -203,6 +209,11 @@ def _limit(limits: Mapping[str, Any], kind: str, bound: str) -> Decimal:
 def _decimal(value: Any) -> Decimal | None:
     # CCXT's numbers are the nearest floats of short decimal texts, so repr gives the text back.
     return None if value is None else Decimal(str(value))
+
+
+def _finite(value: Any) -> float | None:
+    number = math.nan if value is None else float(value)
+    return number if math.isfinite(number) else None
 
 
 def _milliseconds(instant: datetime) -> int:

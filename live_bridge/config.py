@@ -30,9 +30,13 @@ def _mode(value: Any) -> Any:
 class ExchangeConfig(Section):
     """Which exchange, and which host of it."""
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9_]{2,32}$", description="CCXT's id of the exchange")] = "binance"
+    id: Annotated[str, Field(pattern=r"^[a-z0-9_]{2,32}$", description="CCXT's id of the exchange")] = (
+        "binance"
+    )
     base_url: str | None = Field(None, description="another host: a test net, or the loopback exchange")
-    options: dict[str, Any] = Field(default_factory=dict, description="CCXT options, added to the bridge's own")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="CCXT options, added to the bridge's own"
+    )
 
 
 class BridgeConfig(Section):
@@ -60,7 +64,9 @@ class BridgeConfig(Section):
         for name, symbol in value.items():
             Market.parse(name)
             if not re.fullmatch(r"[A-Za-z0-9.-]{1,32}/[A-Za-z0-9.-]{1,32}", symbol):
-                raise ValueError(f"symbol {symbol!r} not understood: expected BASE/QUOTE, for example BTC/USD")
+                raise ValueError(
+                    f"symbol {symbol!r} not understood: expected BASE/QUOTE, for example BTC/USD"
+                )
         return value
 
     def symbol(self, market: str) -> str:
@@ -73,7 +79,9 @@ class BridgeConfig(Section):
         """
         parsed = Market.parse(market)
         if parsed.is_derivative:
-            raise ConfigError(f"market {market}: derivatives are data, not trading targets; name a spot market")
+            raise ConfigError(
+                f"market {market}: derivatives are data, not trading targets; name a spot market"
+            )
         if market in self.market_map:
             return self.market_map[market]
         if parsed.exchange != self.exchange.id:
@@ -135,7 +143,9 @@ def load_config(path: Path, *, root: Path) -> LoadedConfig:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"{path}: cannot be read ({reason}); expected a bridge configuration in YAML") from None
+        raise ConfigError(
+            f"{path}: cannot be read ({reason}); expected a bridge configuration in YAML"
+        ) from None
     settings = parse_config(text, source=str(path))
     source = path.resolve()
     values: Mapping[str, Any] = settings.model_dump(mode="json")

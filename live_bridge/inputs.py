@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from lab.core.hashing import digest
 from lab.core.timeframe import Timeframe
@@ -45,7 +46,9 @@ def record_candles(
     received = {candle.ts: candle for candle in candles}
     changed = [candle for ts, candle in received.items() if known.get(ts) != candle]
     gone = [ts for ts in known if ts not in received]
-    rows = [(symbol, timeframe.name, _microseconds(candle.ts), 0, *candle[1:]) for candle in changed]
+    rows: list[tuple[Any, ...]] = [
+        (symbol, timeframe.name, _microseconds(candle.ts), 0, *candle[1:]) for candle in changed
+    ]
     rows += [(symbol, timeframe.name, _microseconds(ts), 1, *([None] * 5)) for ts in gone]
     connection.executemany(
         "INSERT INTO bars (symbol, timeframe, ts, missing, open, high, low, close, volume) "
@@ -79,7 +82,13 @@ def _newest(
     rows = connection.execute(
         "SELECT ts, missing, open, high, low, close, volume, max(number) FROM bars "
         "WHERE symbol = ? AND timeframe = ? AND ts >= ? AND ts < ? AND number <= ? GROUP BY ts ORDER BY ts",
-        (symbol, timeframe.name, _microseconds(start), _microseconds(end), 2**62 if number is None else number),
+        (
+            symbol,
+            timeframe.name,
+            _microseconds(start),
+            _microseconds(end),
+            2**62 if number is None else number,
+        ),
     )
     return tuple(Candle(_EPOCH + timedelta(microseconds=row[0]), *row[2:7]) for row in rows if not row[1])
 

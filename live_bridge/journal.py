@@ -23,6 +23,12 @@ from live_bridge.schema import SCHEMA, SCHEMA_VERSION
 __all__ = ["Draft", "Event", "Journal"]
 
 _BUSY_MS: Final = 5_000
+_READ_CHAIN: Final = """
+    SELECT number, at, tick, kind, body, previous, hash FROM events WHERE number >= ? ORDER BY number
+"""
+_INSERT: Final = """
+    INSERT INTO events (number, at, tick, kind, body, previous, hash) VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
 
 
 class Draft(NamedTuple):
@@ -88,7 +94,9 @@ class Journal:
     def head(self) -> tuple[int, str]:
         """Number and hash of the last event; number 0 and the genesis hash of an empty journal."""
         with self._errors("read"):
-            row = self.connection.execute("SELECT number, hash FROM events ORDER BY number DESC LIMIT 1").fetchone()
+            row = self.connection.execute(
+                "SELECT number, hash FROM events ORDER BY number DESC LIMIT 1"
+            ).fetchone()
         return (int(row[0]), str(row[1])) if row else (0, self._genesis)
 
     @contextmanager
@@ -124,18 +132,18 @@ class Journal:
         with self.transaction():
             return self._write(drafts, at.isoformat(), tick)
 
-    def events(self, *, after: int = 0, kind: str | None = None) -> Iterator[Event]:
-        """Yield events with a number above `after`, of one kind if given, in order."""
-        condition, values = ("AND kind = ?", (after, kind)) if kind else ("", (after,))
-        query = f"SELECT number, at, tick, kind, body, hash FROM events WHERE number > ? {condition} ORDER BY number"  # noqa: S608 - constants
-        with self._errors("read"), closing(self.connection.execute(query, values)) as rows:
-            for number, at, tick, name, body, hash_ in rows:
-                yield Event(number, at, tick, name, json.loads(body), hash_)
+    def events(self, *, after: int = 0) -> Iterator[Event]:
+        """Yield the events with a number above `after`, in order."""
+        yield from self._select("number > ?", after)
+
+    def events_of(self, tick: str) -> list[Event]:
+        """Return the events of one tick, in order."""
+        return list(self._select("tick = ?", tick))
 
     def last(self, *kinds: str) -> Event | None:
         """Return the last event of one of `kinds`."""
         marks = ",".join("?" * len(kinds))
-        query = f"SELECT max(number) FROM events WHERE kind IN ({marks})"  # noqa: S608 - question marks only
+        query = f"SELECT max(number) FROM events WHERE kind IN ({marks})"  # noqa: S608 # nosec B608 - question marks only
         with self._errors("read"):
             number = self.connection.execute(query, kinds).fetchone()[0]
         return None if number is None else next(self.events(after=number - 1))
@@ -150,19 +158,30 @@ class Journal:
         """
         with self._errors("read"):
             rows = self.connection.execute(
-                "SELECT number, at, tick, kind, body, previous, hash FROM events WHERE number >= ? ORDER BY number",
+                _READ_CHAIN,
                 (max(after, 1),),
             ).fetchall()
         previous = self._genesis if after <= 1 or not rows else str(rows[0][5])
         expected = max(after, 1)
         for number, at, tick, kind, body, linked, hash_ in rows:
-            if number != expected or linked != previous or hash_ != _hash(number, at, tick, kind, body, linked):
+            if (
+                number != expected
+                or linked != previous
+                or hash_ != _hash(number, at, tick, kind, body, linked)
+            ):
                 raise DataError(
-                    f"{self.path}: event {expected} of the journal does not fit the chain; it was changed after "
-                    "it was written. Restore a copy, or keep this file and start a new one (state: …)"
+                    f"{self.path}: event {expected} of the journal does not fit the chain; it was "
+                    "changed after it was written. Restore a copy, or keep this file and start a "
+                    "new one (state: …)"
                 )
             previous, expected = hash_, expected + 1
         return len(rows)
+
+    def _select(self, condition: str, value: int | str) -> Iterator[Event]:
+        query = f"SELECT number, at, tick, kind, body, hash FROM events WHERE {condition} ORDER BY number"  # noqa: S608 # nosec B608 - constants
+        with self._errors("read"), closing(self.connection.execute(query, (value,))) as rows:
+            for number, at, name, kind, body, hash_ in rows:
+                yield Event(number, at, name, kind, json.loads(body), hash_)
 
     @property
     def _genesis(self) -> str:
@@ -177,7 +196,7 @@ class Journal:
             hash_ = _hash(number, at, tick, kind, text, previous)
             fault_point("journal-insert", self.path)
             self.connection.execute(
-                "INSERT INTO events (number, at, tick, kind, body, previous, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                _INSERT,
                 (number, at, tick, kind, text, previous, hash_),
             )
             written.append(Event(number, at, tick, kind, json.loads(text), hash_))
@@ -187,12 +206,16 @@ class Journal:
     def _prepare(self) -> None:
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("PRAGMA synchronous = FULL")
-        tables = {row[0] for row in self.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        tables = {
+            row[0] for row in self.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
         if not tables:
             self.connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
             tables = {"owner"}
         if "owner" not in tables:
-            raise DataError(f"{self.path}: an SQLite file, but no journal of the bridge; name another file as state")
+            raise DataError(
+                f"{self.path}: an SQLite file, but no journal of the bridge; name another file as state"
+            )
         self.connection.executemany("INSERT OR IGNORE INTO owner VALUES (?, ?)", list(self._owner.items()))
         found = dict(self.connection.execute("SELECT key, value FROM owner"))
         for key, value in self._owner.items():
@@ -208,8 +231,8 @@ class Journal:
             yield
         except sqlite3.DatabaseError as error:
             raise DataError(
-                f"{self.path}: cannot {what} the journal ({error}). Nothing was half-written: check free space, "
-                "permissions and that the file is the bridge's own, then run again"
+                f"{self.path}: cannot {what} the journal ({error}). Nothing was half-written: check free "
+                "space, permissions and that the file is the bridge's own, then run again"
             ) from None
         except OSError as error:
             raise DataError(f"{self.path}: cannot {what} the journal ({error.strerror or error})") from None

@@ -7,12 +7,22 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, Context, Decimal, localcontext
-from typing import Final
+from typing import Final, NamedTuple
 
 from lab.core.errors import ConfigError
 from live_bridge.exchange import Order, Rules, Side
 
-__all__ = ["CONTEXT", "Costing", "Plan", "Skipped", "Target", "cash_flow", "order_id", "plan_orders", "round_down"]
+__all__ = [
+    "CONTEXT",
+    "Costing",
+    "Plan",
+    "Skipped",
+    "Target",
+    "cash_flow",
+    "order_id",
+    "plan_orders",
+    "round_down",
+]
 
 # The digits of IEEE decimal128: far below any step, and results stay short enough to read.
 CONTEXT: Final = Context(prec=34)
@@ -89,10 +99,10 @@ def plan_orders(
 ) -> Plan:
     """Return the market orders that lead from the held quantities to the permitted weights.
 
-    The value of an order is ``weight * equity - quantity * price``, as in the backtest. Quantities are rounded
-    towards zero to the market's step; what falls below the smallest quantity or notional is dropped with its
-    reason. Sells come before buys, the smallest buy first, so that sales pay for purchases; a buy that the
-    cash left does not cover is cut to it. A weight of zero sells all that is held.
+    The value of an order is ``weight * equity - quantity * price``, as in the backtest. Quantities are
+    rounded towards zero to the market's step; what falls below the smallest quantity or notional is dropped
+    with its reason. Sells come before buys, the smallest buy first, so that sales pay for purchases; a
+    buy that the cash left does not cover is cut to it. A weight of zero sells all that is held.
 
     Parameters
     ----------
@@ -108,28 +118,24 @@ def plan_orders(
         Account, portfolio and tick: what makes the order ids unique.
     """
     with localcontext(CONTEXT):
-        values = [(_value(target, equity), target) for target in targets if _wanted(target)]
         orders: list[Order] = []
         skipped: list[Skipped] = []
         left = cash
-        for value, target in sorted(values, key=lambda pair: pair[0]):
-            if value == 0:
-                continue
-            side: Side = "sell" if value < 0 else "buy"
-            rule = rules[target.symbol]
-            exact, reason = _exact(value, target, left, costs)
+        for trade in sorted(_trades(targets, equity), key=lambda trade: trade.value):
+            rule = rules[trade.symbol]
+            exact, reason = _exact(trade, left, costs)
             if rule.max_quantity is not None and exact > rule.max_quantity:
-                skipped.append(Skipped(target.symbol, side, exact - rule.max_quantity, "MAX_QUANTITY"))
+                rest = exact - rule.max_quantity
+                skipped.append(Skipped(trade.symbol, trade.side, rest, "MAX_QUANTITY"))
                 exact = rule.max_quantity
             quantity = round_down(exact, rule.step)
-            reason = _refusal(quantity, target, rule) or (reason if quantity <= 0 else "")
+            reason = _refusal(quantity, trade.price, rule) or (reason if quantity <= 0 else "")
             if reason:
-                skipped.append(Skipped(target.symbol, side, exact, reason))
+                skipped.append(Skipped(trade.symbol, trade.side, exact, reason))
                 continue
-            assert target.price is not None
-            identity = order_id([*scope, target.symbol, side, "0", "0", "0"], prefix=scope[1])
-            orders.append(Order(identity, target.symbol, side, quantity, target.price))
-            left += cash_flow(side, quantity * target.price, costs)
+            identity = order_id([*scope, trade.symbol, trade.side, "0", "0", "0"], prefix=scope[1])
+            orders.append(Order(identity, trade.symbol, trade.side, quantity, trade.price))
+            left += cash_flow(trade.side, quantity * trade.price, costs)
         return Plan(tuple(orders), tuple(skipped))
 
 
@@ -169,32 +175,47 @@ def order_id(parts: Iterable[str], *, prefix: str) -> str:
     return f"{head}-{body}"[:_ID_LENGTH]
 
 
-def _wanted(target: Target) -> bool:
-    return not math.isnan(target.weight) and target.price is not None and target.price > 0
+class _Trade(NamedTuple):
+    """What one market lacks: `value` in quote currency, negative to sell; `leave` when all must go."""
+
+    symbol: str
+    value: Decimal
+    price: Decimal
+    held: Decimal
+    leave: bool
+
+    @property
+    def side(self) -> Side:
+        return "sell" if self.value < 0 else "buy"
 
 
-def _value(target: Target, equity: Decimal) -> Decimal:
-    assert target.price is not None
-    return Decimal(target.weight) * equity - target.quantity * target.price
+def _trades(targets: Sequence[Target], equity: Decimal) -> list[_Trade]:
+    trades = []
+    for target in targets:
+        if math.isnan(target.weight) or target.price is None or target.price <= 0:
+            continue
+        value = Decimal(target.weight) * equity - target.quantity * target.price
+        if value:
+            leave = target.weight == 0
+            trades.append(_Trade(target.symbol, value, target.price, target.quantity, leave))
+    return trades
 
 
-def _exact(value: Decimal, target: Target, cash: Decimal, costs: Costing) -> tuple[Decimal, str]:
-    price = target.price
-    assert price is not None
-    if value < 0:
-        exact = target.quantity if target.weight == 0 else min(-value / price, target.quantity)
-        return exact, "ROUNDED_TO_ZERO"
-    affordable = max(cash, Decimal(0)) / (price * (1 + costs.slippage) * (1 + costs.fee))
-    return (affordable, "CASH_SHORT") if affordable < value / price else (value / price, "ROUNDED_TO_ZERO")
+def _exact(trade: _Trade, cash: Decimal, costs: Costing) -> tuple[Decimal, str]:
+    if trade.value < 0:
+        sold = trade.held if trade.leave else min(-trade.value / trade.price, trade.held)
+        return sold, "ROUNDED_TO_ZERO"
+    affordable = max(cash, Decimal(0)) / (trade.price * (1 + costs.slippage) * (1 + costs.fee))
+    wanted = trade.value / trade.price
+    return (affordable, "CASH_SHORT") if affordable < wanted else (wanted, "ROUNDED_TO_ZERO")
 
 
-def _refusal(quantity: Decimal, target: Target, rule: Rules) -> str:
-    assert target.price is not None
+def _refusal(quantity: Decimal, price: Decimal, rule: Rules) -> str:
     if not rule.active:
         return "NOT_TRADING"
     if 0 < quantity < rule.min_quantity:
         return "BELOW_MIN_QUANTITY"
-    if 0 < quantity * target.price < rule.min_notional:
+    if 0 < quantity * price < rule.min_notional:
         return "BELOW_MIN_NOTIONAL"
     return ""
 

@@ -23,8 +23,11 @@ CREATE TABLE events (
     hash TEXT NOT NULL UNIQUE
 );
 CREATE INDEX events_by_kind ON events (kind, number);
-CREATE TRIGGER events_are_kept BEFORE DELETE ON events BEGIN SELECT raise(ABORT, 'events are never deleted'); END;
-CREATE TRIGGER events_are_final BEFORE UPDATE ON events BEGIN SELECT raise(ABORT, 'events never change'); END;
+CREATE INDEX events_by_tick ON events (tick, number);
+CREATE TRIGGER events_are_kept BEFORE DELETE ON events
+    BEGIN SELECT raise(ABORT, 'events are never deleted'); END;
+CREATE TRIGGER events_are_final BEFORE UPDATE ON events
+    BEGIN SELECT raise(ABORT, 'events never change'); END;
 
 CREATE TABLE bars (
     number INTEGER PRIMARY KEY,
@@ -44,7 +47,8 @@ CREATE VIEW decisions AS
 
 CREATE VIEW orders AS
     SELECT events.number, at, tick, each.value ->> 'id' AS id, each.value ->> 'symbol' AS symbol,
-           each.value ->> 'side' AS side, each.value ->> 'quantity' AS quantity, each.value ->> 'price' AS price
+           each.value ->> 'side' AS side, each.value ->> 'quantity' AS quantity,
+           each.value ->> 'price' AS price
     FROM events, json_each(events.body, '$.orders') AS each WHERE kind = 'PLANNED';
 
 CREATE VIEW fills AS

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from lab.core.errors import DataError
-from live_bridge.exchange import Fill, Order
+from live_bridge.documents import RiskMemory, read_fill, read_order, read_risk, risk_document
+from live_bridge.exchange import Order
 from live_bridge.journal import Event, Journal
 from live_bridge.paper import Ledger
 
-__all__ = ["BridgeState", "Decided", "OpenTick", "RiskMemory", "apply", "check_history", "load_state"]
+__all__ = ["BridgeState", "Decided", "OpenTick", "apply", "check_history", "load_state"]
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The last decision of an instance: number of its bar, and the weight last given to each market."""
+    """The last decision of an instance: when its bar closed, and the weight last given to each market."""
 
-    bar: int
+    closed: datetime
     weights: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class RiskMemory:
-    """What :class:`lab.risk.RiskState` remembers from one step to the next."""
-
-    day: int = -1
-    day_start_equity: float = 0.0
-    mode: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +77,20 @@ class BridgeState:
             "balances": {currency: str(amount) for currency, amount in self.ledger.amounts.items()},
             "marks": {symbol: str(price) for symbol, price in self.marks.items()},
             "decided": {
-                name: {"bar": d.bar, "weights": {market: w.hex() for market, w in d.weights.items()}}
+                name: {
+                    "closed": d.closed.isoformat(),
+                    "weights": {market: w.hex() for market, w in d.weights.items()},
+                }
                 for name, d in self.decided.items()
             },
-            "risk": {
-                "day": self.risk.day,
-                "day_start_equity": self.risk.day_start_equity.hex(),
-                "mode": self.risk.mode,
-            },
+            "risk": risk_document(self.risk),
             "tick": self.tick,
             "ticks": self.ticks,
         }
+
+    def with_marks(self, prices: Mapping[str, Decimal]) -> BridgeState:
+        """Return the state with newer prices; those of other symbols stay."""
+        return replace(self, marks={**self.marks, **prices})
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], at: str) -> BridgeState:
@@ -104,7 +100,7 @@ class BridgeState:
             ledger=Ledger({currency: Decimal(text) for currency, text in document["balances"].items()}),
             marks={symbol: Decimal(text) for symbol, text in document["marks"].items()},
             decided={name: _decided(entry) for name, entry in document["decided"].items()},
-            risk=_risk(document["risk"]),
+            risk=read_risk(document["risk"]),
             tick=document["tick"],
             ticks=document["ticks"],
             at=at,
@@ -141,8 +137,8 @@ def check_history(journal: Journal) -> int:
         after = apply(state, event)
         if event.kind == "CLOSED" and after.document() != event.body["state"]:
             raise DataError(
-                f"{journal.path}: the state recorded at event {event.number} is not what the events before it "
-                "add up to. Restore a copy, or keep this file and start a new one (state: …)"
+                f"{journal.path}: the state recorded at event {event.number} is not what the events before "
+                "it add up to. Restore a copy, or keep this file and start a new one (state: …)"
             )
         state = after
     return checked
@@ -158,14 +154,18 @@ def apply(state: BridgeState, event: Event) -> BridgeState:
         given = {m: float.fromhex(text) for m, text in body["weights"].items() if text is not None}
         kept = {**(last.weights if last else {}), **given}
         return replace(
-            state, decided={**state.decided, body["instance"]: Decided(body["bar_number"], kept)}
+            state,
+            decided={
+                **state.decided,
+                body["instance"]: Decided(datetime.fromisoformat(body["closed"]), kept),
+            },
         )
     if event.kind == "PLANNED":
         orders = tuple(read_order(entry) for entry in body["orders"])
+        prices = {symbol: Decimal(text) for symbol, text in body["marks"].items()}
         return replace(
-            state,
-            marks={**state.marks, **{symbol: Decimal(text) for symbol, text in body["marks"].items()}},
-            risk=_risk(body["risk"]["after"]),
+            state.with_marks(prices),
+            risk=read_risk(body["risk"]["after"]),
             tick=event.tick,
             ticks=state.ticks + 1,
             open_tick=OpenTick(event.tick, body["valid_until"], orders),
@@ -176,20 +176,9 @@ def apply(state: BridgeState, event: Event) -> BridgeState:
         return _settled(state, body["order"])
     if event.kind == "CLOSED":
         return replace(state, open_tick=None)
-    raise DataError(f"event {event.number} of the journal is of kind {event.kind}, which this version does not know")
-
-
-def read_order(entry: Mapping[str, str]) -> Order:
-    """Read an order as the journal holds it."""
-    side = "sell" if entry["side"] == "sell" else "buy"
-    return Order(entry["id"], entry["symbol"], side, Decimal(entry["quantity"]), Decimal(entry["price"]))
-
-
-def read_fill(entry: Mapping[str, str]) -> Fill:
-    """Read a fill as the journal holds it."""
-    side = "sell" if entry["side"] == "sell" else "buy"
-    quantity, price, fee = (Decimal(entry[key]) for key in ("quantity", "price", "fee"))
-    return Fill(entry["order"], entry["symbol"], side, quantity, price, fee, entry["fee_asset"])
+    raise DataError(
+        f"event {event.number} of the journal is of kind {event.kind}, which this version does not know"
+    )
 
 
 def _settled(state: BridgeState, order: str) -> BridgeState:
@@ -201,8 +190,5 @@ def _settled(state: BridgeState, order: str) -> BridgeState:
 
 
 def _decided(entry: Mapping[str, Any]) -> Decided:
-    return Decided(entry["bar"], {market: float.fromhex(text) for market, text in entry["weights"].items()})
-
-
-def _risk(entry: Mapping[str, Any]) -> RiskMemory:
-    return RiskMemory(entry["day"], float.fromhex(entry["day_start_equity"]), entry["mode"])
+    weights = {market: float.fromhex(text) for market, text in entry["weights"].items()}
+    return Decided(datetime.fromisoformat(entry["closed"]), weights)

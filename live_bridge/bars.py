@@ -1,0 +1,98 @@
+"""Complete bars from the exchange, judged and aligned exactly as stored ones are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from lab.core.frames import BAR_COLUMNS, TS
+from lab.core.panel import Panel
+from lab.core.timeframe import Timeframe
+from lab.data.panels import panel_from_bars
+from lab.data.quality import default_settings, mark
+from lab.strategies import StrategyInstance
+from live_bridge.config import BridgeConfig
+from live_bridge.exchange import Candle, MarketData
+
+__all__ = ["Answer", "fetch_bars", "marked_bars", "panel_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Bars of one symbol as received: those that open in ``[start, end)``, all complete."""
+
+    symbol: str
+    timeframe: Timeframe
+    start: datetime
+    end: datetime
+    candles: tuple[Candle, ...]
+
+
+def fetch_bars(
+    market: MarketData, config: BridgeConfig, instances: Iterable[StrategyInstance], now: datetime
+) -> dict[tuple[str, str], Answer]:
+    """Ask for the bars that instances need to decide at their last complete bar.
+
+    Parameters
+    ----------
+    market : MarketData
+        The exchange.
+    config : BridgeConfig
+        Says which symbol a market trades as.
+    instances : iterable of StrategyInstance
+        Those whose bar has closed.
+    now : datetime
+        Exchange time; a bar counts when ``ts + timeframe <= now``.
+
+    Returns
+    -------
+    dict of (symbol, timeframe) to Answer
+        Each reaches back by the longest lookback of the timeframe's instances, and by the bars before it that
+        quality marks depend on.
+    """
+    depth: dict[tuple[str, str], int] = {}
+    context = default_settings().context_bars
+    for instance in instances:
+        for name in instance.markets:
+            key = (config.symbol(name), instance.timeframe.name)
+            depth[key] = max(depth.get(key, 0), instance.lookback + context)
+    answers = {}
+    for (symbol, name), bars in depth.items():
+        timeframe = Timeframe.parse(name)
+        last = timeframe.last_complete(now)
+        start, end = timeframe.open_time(last - bars + 1), timeframe.open_time(last + 1)
+        candles = market.candles(symbol, timeframe, start=start, end=end)
+        answers[symbol, name] = Answer(symbol, timeframe, start, end, tuple(candles))
+    return answers
+
+
+def marked_bars(
+    answers: Mapping[tuple[str, str], Answer], markets: Mapping[str, str], timeframe: Timeframe
+) -> pl.DataFrame:
+    """Return the received bars of `timeframe` with quality marks, as a long frame.
+
+    Parameters
+    ----------
+    answers : mapping
+        As :func:`fetch_bars` returns it.
+    markets : mapping of str to str
+        Market name to the symbol it trades as.
+    timeframe : Timeframe
+        Whose bars.
+    """
+    rows = [
+        (candle.ts, name, *candle[1:])
+        for name, symbol in markets.items()
+        for candle in (answers[symbol, timeframe.name].candles if (symbol, timeframe.name) in answers else ())
+    ]
+    schema: dict[str, Any] = {"ts": TS, "market": pl.String, **dict.fromkeys(BAR_COLUMNS, pl.Float64)}
+    return mark(pl.DataFrame(rows, schema=schema, orient="row"), timeframe)
+
+
+def panel_of(marked: pl.DataFrame, timeframe: Timeframe, markets: Sequence[str]) -> Panel:
+    """Return the panel of an instance's markets, in its order."""
+    return panel_from_bars(marked, timeframe=timeframe, markets=markets)

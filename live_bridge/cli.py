@@ -1,0 +1,94 @@
+"""The command ``live-bridge``: parse, call, print, exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["app", "main"]
+
+EXIT_CODES = """Exit codes: 0 ok, 1 failed check, 2 usage or configuration, 3 data or journal, 4 exchange,
+5 halted by risk, 75 another run holds the lock."""
+
+app = typer.Typer(
+    name="live-bridge",
+    help="Trade what the lab proved: one tick at a time, no order twice and none lost.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+Config = Annotated[Path, typer.Option("--config", help="The bridge's YAML file.")]
+Root = Annotated[
+    Path, typer.Option("--root", envvar="MNEMO_ROOT", help="Folder that holds data/.", show_default=".")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+
+@app.command("run", epilog="Example: live-bridge run --config research/bridge.example.yaml --root . --json")
+def run_command(config: Config, root: Root = Path(), as_json: Json = False) -> None:
+    """Run one tick, made for cron: decide where a bar has closed, act, report; a bar never acts twice."""
+    from live_bridge.runner import run
+
+    document, code = run(config, root=root)
+    _print(document, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@app.command("status", epilog="Example: live-bridge status --config research/bridge.example.yaml")
+def status_command(config: Config, root: Root = Path(), as_json: Json = False) -> None:
+    """Check the whole journal and show account, positions and last decisions; asks no exchange."""
+    from live_bridge.runner import status
+
+    _print(status(config, root=root), as_json=as_json)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run ``live-bridge`` and leave with its exit code; a user's mistake is a line, never a traceback."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    from feature_store.errors import StoreError, StoreLockedError
+    from lab.core.errors import DataError, LockedError, MnemoError
+
+    try:
+        return int(app(args=arguments, prog_name="live-bridge", standalone_mode=False) or 0)
+    except MnemoError as error:
+        return _fail(str(error), error.exit_code)
+    except StoreLockedError as error:
+        return _fail(str(error), LockedError.exit_code)
+    except StoreError as error:
+        return _fail(str(error), DataError.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted; the next run continues from the journal", 130)
+    except BrokenPipeError:
+        # The reader (head, less) went away: what it wanted was printed.
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        # A usage error of the command line parser: unknown option, missing argument.
+        return _fail(error.format_message(), 2)
+
+
+def _print(document: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        text = json.dumps(document, indent=2, allow_nan=False)
+    else:
+        from live_bridge.report import table
+
+        text = table(document)
+    sys.stdout.write(text + "\n")
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"error: {message}\n")
+    return code

@@ -1,0 +1,159 @@
+"""Which instances are due, and what they want: the lab's own function on the exchange's bars."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from lab.strategies import Portfolio, StrategyInstance
+from live_bridge.bars import Answer, marked_bars, panel_of
+from live_bridge.config import BridgeConfig
+from live_bridge.inputs import candles_digest
+from live_bridge.state import BridgeState
+
+__all__ = ["Decision", "Waiting", "decide_all", "due_instances"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an instance wants at the close of one bar.
+
+    Attributes
+    ----------
+    instance : StrategyInstance
+    bar, closed : datetime
+        Opening and closing time of the bar.
+    weights : mapping of str to float
+        By market, fractions of the instance's capital; NaN keeps the quantity.
+    inputs : mapping of str to dict
+        By market: which bars it was decided from, their digest and quality marks.
+    """
+
+    instance: StrategyInstance
+    bar: datetime
+    closed: datetime
+    weights: Mapping[str, float]
+    inputs: Mapping[str, dict[str, Any]]
+
+    def document(self) -> dict[str, Any]:
+        """Return the decision as exact JSON."""
+        instance = self.instance
+        return {
+            "instance": instance.strategy_id,
+            "family": instance.strategy.family,
+            "family_version": instance.strategy.version,
+            "version": instance.config.version,
+            "config_hash": instance.config_hash,
+            "stage": instance.config.mode,
+            "timeframe": instance.timeframe.name,
+            "lookback": instance.lookback,
+            "bar": self.bar.isoformat(),
+            "closed": self.closed.isoformat(),
+            "weights": {name: None if math.isnan(w) else w.hex() for name, w in self.weights.items()},
+            "inputs": dict(self.inputs),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An instance whose bar has closed and that the exchange has not published in any of its markets.
+
+    `behind` counts the bars from the newest one published to the one that is due: 1 is ordinary just after a
+    close.
+    """
+
+    instance: str
+    due: datetime
+    newest: datetime
+    behind: int
+
+    def __str__(self) -> str:
+        return (
+            f"WAITING_FOR_BAR {self.instance}: bar {self.due:%Y-%m-%d %H:%M}Z has closed, the newest one the "
+            f"exchange has opened {self.newest:%Y-%m-%d %H:%M}Z"
+        )
+
+
+def due_instances(portfolio: Portfolio, state: BridgeState, now: datetime) -> list[StrategyInstance]:
+    """Return the instances with a bar that closed since their last decision, in the portfolio's order."""
+    due = []
+    for instance in portfolio.instances:
+        closed = instance.timeframe.open_time(instance.timeframe.last_complete(now) + 1)
+        last = state.decided.get(instance.strategy_id)
+        if last is None or closed > last.closed:
+            due.append(instance)
+    return due
+
+
+def decide_all(
+    due: list[StrategyInstance],
+    answers: Mapping[tuple[str, str], Answer],
+    config: BridgeConfig,
+    now: datetime,
+) -> tuple[list[Decision], list[Waiting]]:
+    """Return each due instance's decision at its last complete bar, or that its bar is not there yet.
+
+    Raises
+    ------
+    InsufficientHistoryError, WeightError, DataError
+        As the lab's functions raise them; nothing is decided then.
+    """
+    marked = {}
+    for timeframe in dict.fromkeys(instance.timeframe for instance in due):
+        names = dict.fromkeys(n for i in due if i.timeframe == timeframe for n in i.markets)
+        symbols = {name: config.symbol(name) for name in names}
+        marked[timeframe] = marked_bars(answers, symbols, timeframe)
+    decisions: list[Decision] = []
+    waiting: list[Waiting] = []
+    for instance in due:
+        found = _decide(instance, marked[instance.timeframe], answers, config, now)
+        if isinstance(found, Decision):
+            decisions.append(found)
+        else:
+            waiting.append(found)
+    return decisions, waiting
+
+
+def _decide(
+    instance: StrategyInstance,
+    marked: pl.DataFrame,
+    answers: Mapping[tuple[str, str], Answer],
+    config: BridgeConfig,
+    now: datetime,
+) -> Decision | Waiting:
+    timeframe = instance.timeframe
+    number = timeframe.last_complete(now)
+    bar = timeframe.open_time(number)
+    panel = panel_of(marked, timeframe, instance.markets)
+    newest = int(panel.bar[-1])
+    if newest < number:
+        return Waiting(instance.strategy_id, bar, timeframe.open_time(newest), number - newest)
+    instance.require_history(panel)
+    row = instance.decide(panel.tail(instance.lookback))[-1]
+    inputs = {
+        name: _inputs(name, answers[config.symbol(name), timeframe.name], marked, bar)
+        for name in instance.markets
+    }
+    weights = {name: float(weight) for name, weight in zip(instance.markets, row, strict=True)}
+    return Decision(instance, bar, bar + timedelta(seconds=timeframe.seconds), weights, inputs)
+
+
+def _inputs(name: str, answer: Answer, marked: pl.DataFrame, bar: datetime) -> dict[str, Any]:
+    rows = marked.filter(pl.col("market") == name)
+    last = rows.filter(pl.col("ts") == bar).select("quality", "reason").rows()
+    quality, reason = last[0] if last else ("MISSING", "")
+    return {
+        "symbol": answer.symbol,
+        "start": answer.start.isoformat(),
+        "end": answer.end.isoformat(),
+        "bars": len(answer.candles),
+        "digest": candles_digest(answer.candles),
+        "quality": {quality: count for quality, count in rows["quality"].value_counts(sort=True).rows()},
+        "last_quality": quality,
+        "last_reason": reason,
+    }

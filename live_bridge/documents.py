@@ -1,0 +1,74 @@
+"""How orders, fills, rules and the breakers' memory are written in the journal: exactly, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+from live_bridge.exchange import Fill, Order, Rules, Side
+
+__all__ = [
+    "RiskMemory",
+    "fill_document",
+    "order_document",
+    "read_fill",
+    "read_order",
+    "read_risk",
+    "risk_document",
+    "rules_document",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RiskMemory:
+    """What :class:`lab.risk.RiskState` remembers from one step to the next."""
+
+    day: int = -1
+    day_start_equity: float = 0.0
+    mode: int = 0
+
+
+def order_document(order: Order) -> dict[str, str]:
+    """Return an order as text."""
+    return {key: str(value) for key, value in asdict(order).items()}
+
+
+def read_order(entry: Mapping[str, str]) -> Order:
+    """Read what :func:`order_document` wrote."""
+    return Order(
+        entry["id"], entry["symbol"], _side(entry), Decimal(entry["quantity"]), Decimal(entry["price"])
+    )
+
+
+def fill_document(fill: Fill, order: Order) -> dict[str, str]:
+    """Return a fill as text, beside the price its order counted with and the slippage that makes."""
+    slipped = (fill.price - order.price) * (1 if fill.side == "buy" else -1)
+    written = {key: str(value) for key, value in asdict(fill).items()}
+    return {**written, "decision_price": str(order.price), "slippage": str(slipped)}
+
+
+def read_fill(entry: Mapping[str, str]) -> Fill:
+    """Read what :func:`fill_document` wrote."""
+    quantity, price, fee = (Decimal(entry[key]) for key in ("quantity", "price", "fee"))
+    return Fill(entry["order"], entry["symbol"], _side(entry), quantity, price, fee, entry["fee_asset"])
+
+
+def rules_document(rules: Rules) -> dict[str, Any]:
+    """Return a market's rules as text."""
+    return {key: str(value) if isinstance(value, Decimal) else value for key, value in asdict(rules).items()}
+
+
+def risk_document(memory: RiskMemory) -> dict[str, Any]:
+    """Return the breakers' memory; equity to the bit."""
+    return {"day": memory.day, "day_start_equity": memory.day_start_equity.hex(), "mode": memory.mode}
+
+
+def read_risk(entry: Mapping[str, Any]) -> RiskMemory:
+    """Read what :func:`risk_document` wrote."""
+    return RiskMemory(entry["day"], float.fromhex(entry["day_start_equity"]), entry["mode"])
+
+
+def _side(entry: Mapping[str, str]) -> Side:
+    return "sell" if entry["side"] == "sell" else "buy"
