@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
 
@@ -168,3 +169,7 @@ def test_feature_of_another_version_or_lookback_is_refused() -> None:
         definition_of(Feature.of("mean", "0", lookback=2, column="close", window=2, min_valid=0.8))
     with pytest.raises(ConfigError, match="lookback 1 found, its definition needs 2"):
         definition_of(Feature.of("mean", "1", lookback=1, column="close", window=2, min_valid=0.8))
+
+
+def test_no_vector_library_rounds_logarithms_by_lane() -> None:
+    assert not numba.core.config.USING_SVML, "uninstall Intel's SVML (icc_rt, intel-cmplr-lib-rt)"
