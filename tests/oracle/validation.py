@@ -1,0 +1,65 @@
+"""Slow twins of lab.validation: plain loops, library quantiles, quadrature."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from statistics import NormalDist
+
+import numpy as np
+from scipy.integrate import quad
+from scipy.stats import norm, rankdata
+
+
+def folds(total, train_size, test_size, purged_size, embargo_size, expand_train):
+    """Walk-forward folds by asking of every bar, one at a time, whether it may train."""
+    found = []
+    start = train_size + purged_size
+    earlier_ends = []
+    while start + test_size <= total:
+        allowed = []
+        for bar in range(start - purged_size):
+            embargoed = any(end <= bar < end + embargo_size for end in earlier_ends)
+            if not embargoed:
+                allowed.append(bar)
+        train = allowed if expand_train else allowed[-train_size:]
+        found.append((train, list(range(start, start + test_size))))
+        start += test_size
+        earlier_ends.append(start)
+    return found
+
+
+def overfitting(returns, blocks):
+    """Probability of backtest overfitting by enumerating every split on the returns themselves."""
+    bars = len(returns) // blocks
+    parts = np.array_split(returns[len(returns) - bars * blocks :], blocks)
+    overfit = 0
+    splits = 0
+    for inside in itertools.combinations(range(blocks), blocks // 2):
+        outside = [part for part in range(blocks) if part not in inside]
+        train = np.concatenate([parts[part] for part in inside])
+        test = np.concatenate([parts[part] for part in outside])
+        best = int(np.argmax(train.mean(axis=0) / train.std(axis=0, ddof=1)))
+        rank = rankdata(test.mean(axis=0) / test.std(axis=0, ddof=1))[best]
+        relative = rank / (returns.shape[1] + 1)
+        overfit += math.log(relative / (1 - relative)) <= 0
+        splits += 1
+    return overfit / splits
+
+
+def exact_expected_max(trials):
+    """Mean of the largest of `trials` standard normals, by quadrature of its density."""
+    density = lambda x: x * trials * norm.pdf(x) * norm.cdf(x) ** (trials - 1)  # noqa: E731
+    return quad(density, -10, 12, limit=200)[0]
+
+
+def sharpe_error(sharpe, skewness, kurtosis, n_observations):
+    """Standard error of a Sharpe ratio from moments (Mertens), with excess kurtosis written out."""
+    excess = kurtosis - 3
+    variance = 1 + 0.5 * sharpe**2 - skewness * sharpe + 0.25 * excess * sharpe**2
+    return math.sqrt(variance / (n_observations - 1))
+
+
+def probability_above(sharpe, benchmark, error):
+    """Normal probability that the true value is above the benchmark, by the standard library."""
+    return 1 - NormalDist(sharpe, error).cdf(benchmark)
