@@ -9,6 +9,9 @@ from lab.core.errors import ConfigError
 
 __all__ = ["ccxt_options"]
 
+# CCXT chooses its table of spot error codes by the address https://api.binance.com; elsewhere its general
+# table is used, which has all codes that orders meet.
+#
 # Every section of ccxt.binance's urls['api'] with the path that Binance serves it under. All are
 # replaced, the derivatives' too, so that a redirected class cannot reach the real exchange by any call.
 _BINANCE_PATHS: Final = {
@@ -44,25 +47,18 @@ def ccxt_options(base_url: str) -> dict[str, Any]:
     Parameters
     ----------
     base_url : str
-        Scheme and host, for example ``https://testnet.binance.vision`` or ``http://127.0.0.1:8080``.
+        Scheme and host, for example ``https://testnet.binance.vision``.
 
     Returns
     -------
     dict
-        ``urls`` with every API section replaced, and the ``options`` that spot trading needs: spot
-        markets only, no margin pairs, no coin list, local time corrected by the server's when markets
-        are loaded (``load_time_difference()`` corrects it again). Add ``apiKey`` and ``secret`` to it.
+        ``urls`` with every API section replaced, and ``options`` for spot trading, which correct local
+        time by the server's when markets are loaded (``load_time_difference()`` does it again).
 
     Raises
     ------
     ConfigError
         If `base_url` is no http or https address, has a path, or is plain http to another machine.
-
-    Notes
-    -----
-    CCXT reads some of Binance's error codes from a table that it chooses by the address
-    ``https://api.binance.com``; elsewhere its general table is used. The codes that orders meet are
-    in the general one.
 
     Examples
     --------

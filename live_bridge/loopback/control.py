@@ -248,6 +248,11 @@ def _state(session: Session, _: Any) -> dict[str, Any]:
     }
 
 
+def _reset(session: Session, _: Any) -> dict[str, Any]:
+    session.reset()
+    return _time(session)
+
+
 CONTROLS: Final[Mapping[tuple[str, str], Callable[[Session, Any], dict[str, Any]]]] = {
     ("GET", "state"): _state,
     ("GET", "clock"): lambda session, _: _time(session),
@@ -258,4 +263,5 @@ CONTROLS: Final[Mapping[tuple[str, str], Callable[[Session, Any], dict[str, Any]
     ("POST", "order"): _order,
     ("POST", "market"): _market,
     ("POST", "venue"): _venue,
+    ("POST", "reset"): _reset,
 }

@@ -58,7 +58,20 @@ class Session:
     order_posts: Counter[str] = field(default_factory=Counter)
     requests: int = 0
     _later: list[tuple[int, Request, LogEntry]] = field(default_factory=list)
+    _first: tuple[Venue, State, float, int] = field(init=False)
     _last: dict[tuple[str, str, str, str], Response] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._first = (self.venue, self.state, self.clock.speed, self.clock.step)
+
+    def reset(self) -> None:
+        """Go back to the first moment; faults, log and requests still to arrive are gone."""
+        self.venue, self.state, speed, self.clock.step = self._first
+        self.clock.set(self.state.time, speed=speed)
+        self.plan = FaultPlan(self.plan.seed)
+        self.requests = 0
+        for kept in (self.log, self.order_posts, self._later, self._last):
+            kept.clear()
 
     def arrive(self, request: Request) -> tuple[LogEntry, list[Fault]]:
         """Note a request, let time pass up to now, and return the faults that hit it."""

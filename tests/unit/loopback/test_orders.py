@@ -263,3 +263,38 @@ def test_without_lots_and_ticks_a_fill_is_exact():
     price = Decimal("0.1234567890123") * Decimal("1.0005")
     assert Decimal(body["fills"][0]["price"]) == price
     assert body["executedQty"] == "1.2345678901234567"
+
+
+def test_a_listed_symbol_prices_the_fee_coin():
+    exchange = session(
+        {"x:BTC/USDT": [100.0], "x:BNB/USDT": [25.0]},
+        balances={"USDT": "1000", "BNB": "1"},
+        fee_asset="BNB",
+    )
+    fill = Client(exchange).order("BUY", "MARKET", quantity="1").body["fills"][0]
+    assert (fill["commission"], fill["commissionAsset"]) == ("0.00400000", "BNB")
+
+
+def test_market_orders_have_a_largest_quantity_of_their_own():
+    client = trader(filters={"market_max_quantity": "1.5"})
+    assert client.order("SELL", "MARKET", quantity="1.6").body["msg"] == "Filter failure: MARKET_LOT_SIZE"
+    assert client.order("SELL", "LIMIT", quantity="1.6", price="101").status == 200
+
+
+def test_orders_are_counted_and_limited():
+    client = trader(enforce_limits=True, weight_limit=10_000)
+    for _ in range(100):
+        answer = client.order("BUY", "LIMIT", quantity="1", price="1")
+    assert (answer.headers["X-MBX-ORDER-COUNT-10S"], answer.body["code"]) == ("100", -1013)
+    assert client.order("BUY", "MARKET", quantity="1").body["code"] == -1015
+    counts = client.signed("GET", "/api/v3/rateLimit/order").body
+    assert [(each["interval"], each["count"]) for each in counts] == [("SECOND", 101), ("DAY", 101)]
+    client.move(1 / 360)
+    assert client.order("BUY", "MARKET", quantity="1").status == 200
+
+
+def test_commission_and_average_price_are_told():
+    client = trader(taker_bps="7.5")
+    body = client.signed("GET", "/api/v3/account/commission", symbol="BTCUSDT").body
+    assert body["standardCommission"]["taker"] == "0.00075000"
+    assert client.ask("/api/v3/avgPrice", symbol="BTCUSDT").body["price"] == "100.00000000"
