@@ -6,7 +6,7 @@ import difflib
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from lab.core.errors import ConfigError
 
@@ -19,6 +19,16 @@ class Section(BaseModel):
     """Base of every part of a file a user writes: frozen, unknown keys refused, no silent conversions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse ``yes`` and ``"0.3"`` where a number belongs; pydantic would convert them."""
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        allowed = {annotation, *getattr(annotation, "__args__", ())}
+        if isinstance(value, (bool, str)) and allowed & {int, float} and not allowed & {bool, str}:
+            raise ValueError(f"should be a number, not {'yes or no' if value in {True, False} else 'text'}")
+        return value
 
 
 M = TypeVar("M", bound=BaseModel)
