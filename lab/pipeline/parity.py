@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.core.panel import Panel
 from lab.pipeline.inputs import load_inputs
 from lab.strategies import StrategyInstance
-from lab.validation.causality import Certificate, certify
+from lab.validation.causality import Certificate
+from lab.validation.causality_strategy import certify_strategy
 
 __all__ = ["parity"]
 
@@ -28,15 +28,5 @@ def parity(
         As :func:`~lab.pipeline.inputs.load_inputs`.
     """
     inputs = load_inputs(config, root=root)
-
-    def weights(panel: Panel, instance: StrategyInstance) -> object:
-        return instance.decide(panel)
-
-    return certify(
-        weights,
-        inputs.panel,
-        inputs.instance,
-        lookback=inputs.instance.lookback,
-        seed=seed,
-        progress=progress,
-    )
+    instance = inputs.instance
+    return certify_strategy(instance.strategy, inputs.panel, instance.params, seed=seed, progress=progress)
