@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lab.backtest.prices import Array, ExecutionPrices, frozen
+from lab.backtest.layout import Array
+from lab.backtest.prices import ExecutionPrices, frozen, instant
 from lab.core.errors import ConfigError, FrameError, UnknownMarketError, WeightError
 from lab.core.frames import check_bars, check_weights
 from lab.core.panel import Panel
@@ -77,10 +78,10 @@ def _pivot(frame: pl.DataFrame, prices: ExecutionPrices, missing: Missing) -> Ar
     absent = ~given & prices.received
     if absent.any() and missing == "error":
         t, i = np.argwhere(absent)[0]
+        where = f"{prices.markets[i]} at {instant(prices.ts[t])}"
         raise FrameError(
-            f"weights: {int(absent.sum())} bars have no row (first {prices.markets[i]} at {prices.ts[t]}Z); "
-            "give every bar a weight (NaN keeps the quantity), or say what a missing row means: "
-            "missing='hold' or missing='zero'"
+            f"weights: {int(absent.sum())} bars have no row (first {where}); give every bar a weight "
+            "(NaN keeps the quantity), or say what a missing row means: missing='hold' or missing='zero'"
         )
     if missing == "zero":
         targets[absent] = 0.0
@@ -93,9 +94,10 @@ def _rows(frame: pl.DataFrame, prices: ExecutionPrices) -> NDArray[np.int64]:
     known = row < len(prices)
     known[known] = prices.ts[row[known]] == ts[known]
     if not known.all():
+        first, last, odd = (instant(one) for one in (prices.ts[0], prices.ts[-1], ts[~known][0]))
         raise FrameError(
             f"weights: {int((~known).sum())} rows are at times that are no bar of {prices.timeframe} between "
-            f"{prices.ts[0]}Z and {prices.ts[-1]}Z (first {ts[~known][0]}Z); ts is the bar's opening time"
+            f"{first} and {last} (first {odd}); ts is the bar's opening time"
         )
     return row
 
@@ -112,14 +114,14 @@ def check_targets(targets: Array, ts: NDArray[np.datetime64], markets: tuple[str
     if wrong.any():
         t, i = np.argwhere(wrong)[0]
         raise WeightError(
-            f"weights: {markets[i]} at {ts[t]}Z is {targets[t, i]}, expected a fraction between 0 and 1 "
-            "(NaN keeps the quantity)"
+            f"weights: {markets[i]} at {instant(ts[t])} is {targets[t, i]}, expected a fraction "
+            "between 0 and 1 (NaN keeps the quantity)"
         )
     sums = np.where(np.isnan(targets), 0.0, targets).sum(axis=1)
     if (sums > 1.0 + _ROUNDING).any():
         t = int(np.flatnonzero(sums > 1.0 + _ROUNDING)[0])
         largest = int(np.nanargmax(targets[t]))
         raise WeightError(
-            f"weights: at {ts[t]}Z they sum to {sums[t]:.12g} (largest {markets[largest]}, "
+            f"weights: at {instant(ts[t])} they sum to {sums[t]:.12g} (largest {markets[largest]}, "
             f"{targets[t, largest]:.12g}), expected at most 1; the rest of the capital stays in cash"
         )

@@ -14,8 +14,9 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from lab.backtest import kernel
-from lab.backtest.prices import Array, frozen
+from lab.backtest import layout
+from lab.backtest.layout import Array
+from lab.backtest.prices import frozen
 from lab.core.errors import DataError
 
 __all__ = ["METRICS", "Bars", "compute_metrics", "sharpe_per_period"]
@@ -73,7 +74,7 @@ class Bars:
     @classmethod
     def from_path(cls, path: Array) -> Bars:
         """Take the rows of the fused engine's path."""
-        return cls(path[kernel.RETURN], path[kernel.TURNOVER], path[kernel.COST], path[kernel.EXPOSURE])
+        return cls(path[layout.RETURN], path[layout.TURNOVER], path[layout.COST], path[layout.EXPOSURE])
 
     @classmethod
     def from_returns(cls, returns: Array) -> Bars:

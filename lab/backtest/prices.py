@@ -9,15 +9,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from lab.backtest.kernel import NOTHING, Tape
+from lab.backtest.layout import NOTHING, Array, Tape
 from lab.core.errors import ConfigError, DataError
 from lab.core.frames import RECEIVED
 from lab.core.panel import Panel
 from lab.core.timeframe import Timeframe
 
-__all__ = ["ExecutionPrices", "PriceName", "frozen"]
+__all__ = ["ExecutionPrices", "PriceName", "frozen", "instant"]
 
-Array = NDArray[np.float64]
 PriceName = Literal["open", "close"]
 
 _DAY_US: Final = 86_400_000_000
@@ -28,6 +27,11 @@ def frozen(values: Array) -> Array:
     array = np.ascontiguousarray(values, dtype=np.float64).view()
     array.flags.writeable = False
     return array
+
+
+def instant(ts: np.datetime64) -> str:
+    """Return a time as messages show it, to the minute, UTC."""
+    return f"{np.datetime_as_string(ts, unit='m')}Z".replace("T", " ")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,8 +125,8 @@ def _field(panel: Panel, column: str) -> Array:
     if wrong.any():
         t, i = np.argwhere(wrong)[0]
         raise DataError(
-            f"{panel.markets[i]} {panel.timeframe} at {panel.ts[t]}Z: {name} is {values[t, i]}, expected a "
-            "positive price; mark such bars first (they become NaN) or drop their rows"
+            f"{panel.markets[i]} {panel.timeframe} at {instant(panel.ts[t])}: {name} is {values[t, i]}, "
+            "expected a positive price; mark such bars first (they become NaN) or drop their rows"
         )
     return values
 

@@ -9,8 +9,9 @@ from typing import Any, Final
 import polars as pl
 
 from lab.backtest import vectorbt_engine
+from lab.backtest.layout import Array
 from lab.backtest.metrics import Bars
-from lab.backtest.prices import Array, ExecutionPrices
+from lab.backtest.prices import ExecutionPrices
 from lab.costs import Costs
 
 __all__ = ["TOLERANCE", "BacktestResult"]

@@ -8,10 +8,11 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from lab.backtest import kernel, tables, vectorbt_engine
+from lab.backtest import layout, tables, vectorbt_engine
 from lab.backtest.inputs import Missing, panel_of, targets_of
+from lab.backtest.layout import Array
 from lab.backtest.metrics import Bars, compute_metrics
-from lab.backtest.prices import Array, ExecutionPrices, PriceName
+from lab.backtest.prices import ExecutionPrices, PriceName, instant
 from lab.backtest.result import TOLERANCE, BacktestResult
 from lab.backtest.simulate import Trace, check_account, simulate_trace, terms_of
 from lab.backtest.trades import trade_metrics, trade_table
@@ -180,7 +181,7 @@ def _second_engine(
             prices, targets, theirs, result._targets, result.cost_model, result.cash, result.lag
         )
         return replace(theirs_result, engine=engine)
-    difference = _largest_difference(trace.path[kernel.EQUITY], account.path[kernel.EQUITY], result.cash)
+    difference = _largest_difference(trace.path[layout.EQUITY], account.path[layout.EQUITY], result.cash)
     again = None
     if limits is not None:
         terms = terms_of(result.cost_model, limits, result.cash, result.lag)
@@ -216,8 +217,9 @@ def _delisted(prices: ExecutionPrices, trace: Trace) -> list[str]:
         known = np.flatnonzero(prices.received[:, i] | ~np.isnan(prices.price[:, i]))
         price = prices.last[-1, i]
         held = trace.positions[-1, i]
+        end = instant(prices.ts[known[-1]])
         notes.append(
-            f"{prices.markets[i]}: no bars after {prices.ts[known[-1]]}Z (delisted, or not recorded), yet "
+            f"{prices.markets[i]}: no bars after {end} (delisted, or not recorded), yet "
             f"{held:.8g} units are held, valued {held * price:.2f} at the last price {price:.8g}"
         )
     return notes

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.backtest import kernel
+from lab.backtest import kernel, layout
+from lab.backtest.layout import Array
 from lab.backtest.metrics import Bars, compute_metrics
-from lab.backtest.prices import Array, ExecutionPrices, PriceName, frozen
+from lab.backtest.prices import ExecutionPrices, PriceName, frozen
 from lab.core.errors import ConfigError, FrameError
 from lab.core.panel import Panel
 from lab.costs import Costs
@@ -104,12 +105,12 @@ def simulate_weights(
     """
     prices = panel if isinstance(panel, ExecutionPrices) else ExecutionPrices.from_panel(panel, price)
     check_account(cash, lag, prices.at)
-    path = np.empty((kernel.PATH_ROWS, len(prices)))
-    out = kernel.Outputs(path, _NOTHING, _NOTHING, _NO_CODES, _NO_CODES, _NOTHING)
+    path = np.empty((layout.PATH_ROWS, len(prices)))
+    out = layout.Outputs(path, _NOTHING, _NOTHING, _NO_CODES, _NO_CODES, _NOTHING)
     _run(prices, weights, terms_of(costs, limits, cash, lag), out)
     bars = Bars.from_path(path)
     return Simulation(
-        path[kernel.EQUITY], bars, compute_metrics(bars, periods_per_year=prices.timeframe.periods_per_year)
+        path[layout.EQUITY], bars, compute_metrics(bars, periods_per_year=prices.timeframe.periods_per_year)
     )
 
 
@@ -124,13 +125,13 @@ def simulate_trace(
 ) -> Trace:
     """Simulate as :func:`simulate_weights` does and keep everything."""
     shape = prices.shape
-    path = np.empty((kernel.PATH_ROWS, shape[0]))
+    path = np.empty((layout.PATH_ROWS, shape[0]))
     positions, permitted = np.empty(shape), np.empty(shape)
     reasons = np.empty(shape, dtype=np.int64)
     # A row per finite weight is enough: one weight makes at most one order. One more, so that it is on.
     rows = int(np.count_nonzero(~np.isnan(weights))) + 1
     log, figures = np.empty((rows, 4), dtype=np.int64), np.empty((rows, 4))
-    out = kernel.Outputs(path, positions, permitted, reasons, log, figures)
+    out = layout.Outputs(path, positions, permitted, reasons, log, figures)
     count = _run(prices, weights, terms_of(costs, limits, cash, lag), out)
     return Trace(path, positions, permitted, reasons, log[:count], figures[:count])
 
@@ -148,14 +149,14 @@ def check_account(cash: float, lag: int, at: PriceName) -> None:
         )
 
 
-def terms_of(costs: Costs, limits: Limits | None, cash: float, lag: int) -> kernel.Terms:
+def terms_of(costs: Costs, limits: Limits | None, cash: float, lag: int) -> layout.Terms:
     """Return the terms of trading as the kernels take them."""
     limited = limits is not None
     figures = Limits() if limits is None else limits
-    return kernel.Terms(lag, costs.fee, costs.slippage, float(cash), limited, figures)
+    return layout.Terms(lag, costs.fee, costs.slippage, float(cash), limited, figures)
 
 
-def _run(prices: ExecutionPrices, weights: Array, terms: kernel.Terms, out: kernel.Outputs) -> int:
+def _run(prices: ExecutionPrices, weights: Array, terms: layout.Terms, out: layout.Outputs) -> int:
     if weights.shape != prices.shape:
         raise FrameError(f"weights have shape {weights.shape}, expected {prices.shape}: bars x markets")
     return int(kernel.run(prices.tape, frozen(weights), terms, out))

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lab.backtest import kernel
-from lab.backtest.prices import Array, ExecutionPrices
+from lab.backtest import layout
+from lab.backtest.layout import Array
+from lab.backtest.prices import ExecutionPrices
 from lab.backtest.simulate import Trace
 from lab.risk import reason_names
 
@@ -24,11 +25,11 @@ __all__ = [
     "risk_table",
 ]
 
-_SIDES: Final = {kernel.BUY: "buy", kernel.SELL: "sell"}
+_SIDES: Final = {layout.BUY: "buy", layout.SELL: "sell"}
 _REASONS: Final = {
-    kernel.CASH_SHORT: "cash short: cut to what the cash affords",
-    kernel.NO_PRICE: "no price at this bar",
-    kernel.NO_CASH: "no cash left",
+    layout.CASH_SHORT: "cash short: cut to what the cash affords",
+    layout.NO_PRICE: "no price at this bar",
+    layout.NO_CASH: "no cash left",
 }
 
 
@@ -48,7 +49,7 @@ def _every(prices: ExecutionPrices) -> NDArray[np.int64]:
 
 def equity_table(prices: ExecutionPrices, trace: Trace) -> pl.DataFrame:
     """Equity at every close."""
-    return pl.DataFrame({"ts": stamps(prices, _every(prices)), "equity": trace.path[kernel.EQUITY]})
+    return pl.DataFrame({"ts": stamps(prices, _every(prices)), "equity": trace.path[layout.EQUITY]})
 
 
 def return_table(prices: ExecutionPrices, trace: Trace) -> pl.DataFrame:
@@ -56,10 +57,10 @@ def return_table(prices: ExecutionPrices, trace: Trace) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "ts": stamps(prices, _every(prices)),
-            "return": trace.path[kernel.RETURN],
-            "turnover": trace.path[kernel.TURNOVER],
-            "cost": trace.path[kernel.COST],
-            "exposure": trace.path[kernel.EXPOSURE],
+            "return": trace.path[layout.RETURN],
+            "turnover": trace.path[layout.TURNOVER],
+            "cost": trace.path[layout.COST],
+            "exposure": trace.path[layout.EXPOSURE],
         }
     )
 
@@ -76,14 +77,14 @@ def position_table(prices: ExecutionPrices, trace: Trace) -> pl.DataFrame:
             "quantity": quantity,
             "price": price,
             "value": value,
-            "weight": value / trace.path[kernel.EQUITY][row],
+            "weight": value / trace.path[layout.EQUITY][row],
         }
     ).sort("ts", "market")
 
 
 def order_table(prices: ExecutionPrices, trace: Trace, decided: Array, lag: int) -> pl.DataFrame:
     """List fills, in the order they happened."""
-    filled = trace.log[:, 3] <= kernel.CASH_SHORT
+    filled = trace.log[:, 3] <= layout.CASH_SHORT
     log, (quantity, price, reference, fee) = trace.log[filled], trace.figures[filled].T
     row, column, side = log[:, 0], log[:, 1], log[:, 2]
     return pl.DataFrame(
@@ -106,7 +107,7 @@ def order_table(prices: ExecutionPrices, trace: Trace, decided: Array, lag: int)
 
 def dropped_table(prices: ExecutionPrices, trace: Trace, decided: Array, lag: int) -> pl.DataFrame:
     """Orders that were not filled, or not in full, and why."""
-    log = trace.log[trace.log[:, 3] != kernel.FILLED]
+    log = trace.log[trace.log[:, 3] != layout.FILLED]
     row, column = log[:, 0], log[:, 1]
     return pl.DataFrame(
         {

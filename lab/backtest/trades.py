@@ -10,8 +10,9 @@ import polars as pl
 from numba import njit
 from numpy.typing import NDArray
 
-from lab.backtest import kernel
-from lab.backtest.prices import Array, ExecutionPrices
+from lab.backtest import kernel, layout
+from lab.backtest.layout import Array
+from lab.backtest.prices import ExecutionPrices
 from lab.backtest.simulate import Trace
 from lab.backtest.tables import market_names, stamps
 
@@ -24,7 +25,7 @@ def trade_table(prices: ExecutionPrices, trace: Trace) -> pl.DataFrame:
     A trade begins with the buy that opens a position and ends with the sell that leaves nothing of it. What
     is still held is valued at the last known price, without a fee.
     """
-    filled = trace.log[:, 3] <= kernel.CASH_SHORT
+    filled = trace.log[:, 3] <= layout.CASH_SHORT
     log, figures = np.ascontiguousarray(trace.log[filled]), np.ascontiguousarray(trace.figures[filled])
     where, amounts, count = _round_trips(log, figures, prices.shape[1])
     where, amounts = where[:count], amounts[:count]
@@ -77,7 +78,7 @@ def _round_trips(
         trip = current[i]
         where[trip, 3] += 1
         amounts[trip, 4] += fee
-        if log[row, 2] == kernel.BUY:
+        if log[row, 2] == layout.BUY:
             amounts[trip, 0] += quantity
             amounts[trip, 1] += quantity * price
             held[i] += quantity

@@ -15,30 +15,39 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from lab.backtest.kernel import (
-    BUY,
-    CASH_SHORT,
-    FILLED,
-    PATH_ROWS,
-    SELL,
-    Tape,
-    Terms,
-    close_bar,
-    permit,
-    subtract,
-)
-from lab.backtest.prices import Array, ExecutionPrices
+from lab.backtest.kernel import close_bar, permit, subtract
+from lab.backtest.layout import BUY, CASH_SHORT, FILLED, PATH_ROWS, SELL, Array, Tape, Terms
+from lab.backtest.prices import ExecutionPrices
 from lab.backtest.simulate import Trace
 from lab.costs import Costs
 from lab.risk import RiskState
 
 __all__ = ["Rebuilt", "permitted_again", "portfolio", "rebuild", "shifted", "trace_of"]
+
+
+_SETTINGS: Final = {
+    "size_type": "targetpercent",
+    "direction": "longonly",
+    "fixed_fees": 0.0,
+    "min_size": 0.0,
+    "max_size": np.inf,
+    "size_granularity": np.nan,
+    "reject_prob": 0.0,
+    "lock_cash": False,
+    "allow_partial": True,
+    "raise_reject": False,
+    "cash_sharing": True,
+    "call_seq": "auto",
+    "ffill_val_price": True,
+    "update_value": False,
+    "engine": "numba",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,28 +111,14 @@ def portfolio(
         return vbt.Portfolio.from_orders(
             close=pd.DataFrame(prices.last, index=index, columns=columns),
             size=targets,
-            size_type="targetpercent",
-            direction="longonly",
             price=prices.price,
             val_price=prices.mark,
             fees=np.array([[one.fee for one in wide]]),
             slippage=np.array([[one.slippage for one in wide]]),
-            fixed_fees=0.0,
-            min_size=0.0,
-            max_size=np.inf,
-            size_granularity=np.nan,
-            reject_prob=0.0,
-            lock_cash=False,
-            allow_partial=True,
-            raise_reject=False,
             init_cash=np.asarray(cash, dtype=np.float64),
-            cash_sharing=True,
             group_by=True if groups is None else account,
-            call_seq="auto",
-            ffill_val_price=True,
-            update_value=False,
             freq=pd.Timedelta(seconds=prices.timeframe.seconds),
-            engine="numba",
+            **_SETTINGS,
         )
 
 

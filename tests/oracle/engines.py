@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lab.backtest import ExecutionPrices, vectorbt_engine
-from lab.backtest.kernel import EQUITY
+from lab.backtest.layout import EQUITY
 from lab.backtest.simulate import Trace, simulate_trace
 from lab.backtest.vectorbt_engine import Rebuilt
 from lab.costs import Costs

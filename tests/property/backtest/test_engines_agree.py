@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lab.backtest.kernel import CASH_SHORT, NO_PRICE
+from lab.backtest.layout import CASH_SHORT, NO_PRICE
 from lab.backtest.simulate import terms_of
 from lab.backtest.vectorbt_engine import permitted_again, shifted
 from lab.risk import Limits
