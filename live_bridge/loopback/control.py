@@ -34,7 +34,7 @@ class ControlError(ValueError):
 class ClockChange(Section):
     """Set the clock, or move it on; ``at`` is ISO with a zone, or milliseconds."""
 
-    at: datetime | int | None = None
+    at: str | int | None = None
     advance_ms: int = Field(0, ge=0)
     mode: str | None = Field(None, description="manual, real or xN")
     step_ms: int | None = Field(None, ge=0, description="every request moves the clock on by so much")
@@ -115,19 +115,25 @@ def _clock(session: Session, body: Any) -> dict[str, Any]:
         speed = None if change.mode is None else parse_speed(change.mode)
     except ConfigError as error:
         raise ControlError(str(error)) from None
-    now = session.clock.now() + change.advance_ms
-    if isinstance(change.at, int):
-        now = change.at
-    elif change.at is not None:
-        if change.at.tzinfo is None:
-            raise ControlError(f"at {change.at.isoformat()} has no zone; write {change.at.isoformat()}Z")
-        now = to_milliseconds(change.at)
+    now = session.clock.now() + change.advance_ms if change.at is None else _instant(change.at)
     if change.at is not None or change.advance_ms or speed is not None:
         session.clock.set(now, speed=speed)
     if change.step_ms is not None:
         session.clock.step = change.step_ms
     session.catch_up(session.clock.now())
     return _time(session)
+
+
+def _instant(at: str | int) -> int:
+    if isinstance(at, int):
+        return at
+    try:
+        instant = datetime.fromisoformat(at)
+    except ValueError:
+        raise ControlError(f"at {at!r} not understood; write for example 2019-06-01T00:00:00Z") from None
+    if instant.tzinfo is None:
+        raise ControlError(f"at {at} has no zone; write {at}Z")
+    return to_milliseconds(instant)
 
 
 def _time(session: Session) -> dict[str, Any]:

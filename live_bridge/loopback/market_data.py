@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from live_bridge.loopback.book import Level, Quote, levels, quote_at
@@ -20,6 +21,7 @@ ORDER_TYPES: Final = ["LIMIT", "LIMIT_MAKER", "MARKET"]
 _DAY: Final = 86_400_000
 # Shown where the book has no limit.
 _UNLIMITED: Final = Decimal(1_000_000)
+_NOTHING: Final = plain(ZERO)
 
 Answer = tuple[State, Any]
 
@@ -100,15 +102,24 @@ def _klines(call: Call) -> Answer:
 
 
 def _kline(series: Series, row: int, now: int) -> list[Any]:
+    if not series.contains(row, now):
+        return list(_complete_kline(series, row))
+    opening = float(series.values[row, 0])
+    return _written(series, row, [opening] * 4 + [0.0])
+
+
+# Ticks ask for nearly the same window again and again, and writing numbers is most of the work.
+@lru_cache(maxsize=16_384)
+def _complete_kline(series: Series, row: int) -> tuple[Any, ...]:
+    return tuple(_written(series, row, series.values[row].tolist()))
+
+
+def _written(series: Series, row: int, values: list[float]) -> list[Any]:
     opened = int(series.opened[row])
-    values: list[float] = series.values[row].tolist()
-    if series.contains(row, now):
-        values = [values[0]] * 4 + [0.0]
     prices = [_text(value) for value in values]
     # Stored bars know no trades: quote volume is volume at the close, the rest is zero.
     quote_volume = _text(values[4] * values[3])
-    zero = plain(ZERO)
-    return [opened, *prices, opened + series.duration - 1, quote_volume, 0, zero, zero, "0"]
+    return [opened, *prices, opened + series.duration - 1, quote_volume, 0, _NOTHING, _NOTHING, "0"]
 
 
 def _text(value: float) -> str:

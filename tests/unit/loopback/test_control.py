@@ -120,6 +120,7 @@ def test_the_state_shows_what_happened(client):
     [
         ("clock", {"when": 1}, "when: Extra inputs"),
         ("clock", {"at": "2024-01-01T00:00:00"}, "has no zone"),
+        ("clock", {"at": "noon"}, "not understood"),
         ("clock", {"mode": "quick"}, "use manual, real or xN"),
         ("balances", {"set": {"BTC": "-1"}}, "set.BTC"),
         ("balances", {"set": {"BTC": True}}, "expected a number"),
