@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -102,6 +103,8 @@ class CcxtExchange:
                 f"{timeframe} bars of {symbol}",
                 partial(self._client.fetch_ohlcv, symbol, timeframe.name, since=since, limit=limit),
             )
+            if not rows:
+                self._check_emptiness(symbol)
             page = [self._candle(row, symbol) for row in rows]
             # Of two bars with one opening time the last received wins.
             found.update({_milliseconds(bar.ts): bar for bar in page if start <= bar.ts < end})
@@ -174,6 +177,18 @@ class CcxtExchange:
                 f"{self._name}: a bar of {symbol} has {len(row)} values, expected 6 with a time first"
             )
         return Candle(_EPOCH + timedelta(milliseconds=row[0]), *(_finite(value) for value in row[1:6]))
+
+    def _check_emptiness(self, symbol: str) -> None:
+        # CCXT reads a body that is no list of bars as a list of none: look at what was sent.
+        try:
+            sent = json.loads(self._client.last_http_response or "")
+        except ValueError:
+            sent = None
+        if not isinstance(sent, (list, dict)) or (isinstance(sent, list) and sent):
+            raise VenueError(
+                f"{self._name}: the answer about bars of {symbol} holds none that can be read; "
+                "expected the exchange's documented format"
+            )
 
     def _unlisted(self, symbol: str, markets: Mapping[str, Any]) -> str:
         near = difflib.get_close_matches(symbol, list(markets), n=3)

@@ -194,7 +194,8 @@ def _trades(targets: Sequence[Target], equity: Decimal) -> list[_Trade]:
     for target in targets:
         if math.isnan(target.weight) or target.price is None or target.price <= 0:
             continue
-        value = Decimal(target.weight) * equity - target.quantity * target.price
+        # The shortest decimal of the float: the exact binary value of 0.6 is below 0.6 and costs a step.
+        value = Decimal(repr(float(target.weight))) * equity - target.quantity * target.price
         if value:
             leave = target.weight == 0
             trades.append(_Trade(target.symbol, value, target.price, target.quantity, leave))

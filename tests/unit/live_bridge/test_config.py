@@ -1,0 +1,74 @@
+"""``bridge.yaml``: what is accepted, and what is said about the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.core.errors import ConfigError
+from live_bridge.config import BridgeConfig, load_config, parse_config
+
+
+def test_defaults_are_a_paper_account_on_binance() -> None:
+    settings = parse_config("portfolio: core.yaml", source="bridge.yaml")
+    assert (settings.account, settings.exchange.id, settings.mode) == ("main", "binance", "paper")
+    assert settings.exchange.base_url is None
+
+
+def test_live_mode_is_refused_with_the_modes_that_exist() -> None:
+    with pytest.raises(ConfigError, match=r"bridge\.yaml:2: mode: found 'live', .*runs paper only") as caught:
+        parse_config("portfolio: core.yaml\nmode: live\n", source="bridge.yaml")
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("portfolio: a\nportfolo: b", r"f\.yaml:2: portfolo: unknown key; did you mean portfolio\?"),
+        ("account: main", r"f\.yaml:1: portfolio: key missing"),
+        ("portfolio: a\naccount: ../main", r"f\.yaml:2: account: found '\.\./main'"),
+        ("portfolio: a\nrecv_window_ms: 1", r"f\.yaml:2: recv_window_ms: found 1"),
+        ("portfolio: a\nmarket_map: {'bitstamp:BTC/USD': 'BTCUSD'}", "expected BASE/QUOTE"),
+        ("portfolio: a\nmarket_map: {'BTC': 'BTC/USD'}", "expected exchange:BASE/QUOTE"),
+        ("portfolio: a\nexchange: {id: '../evil'}", r"f\.yaml:2: exchange\.id: found '\.\./evil'"),
+        ("portfolio: [", r"f\.yaml:\d: not readable as plain YAML"),
+        ("", r"f\.yaml:1: expected lines"),
+    ],
+)
+def test_faults_name_file_line_and_key(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        parse_config(text, source="f.yaml")
+
+
+def test_a_market_of_another_venue_needs_an_entry_in_the_map() -> None:
+    settings = BridgeConfig(portfolio="p", market_map={"bitstamp:BTC/USD": "BTC/USDC"})
+    assert settings.symbol("binance:ETH/USDT") == "ETH/USDT"
+    assert settings.symbol("bitstamp:BTC/USD") == "BTC/USDC"
+    with pytest.raises(ConfigError, match=r'market_map: \{"bitstamp:ETH/USD": "ETH/USD"\}'):
+        settings.symbol("bitstamp:ETH/USD")
+    with pytest.raises(ConfigError, match="derivatives are data"):
+        settings.symbol("binance:BTC/USDT:USDT")
+
+
+def test_paths_lie_beside_the_file_or_under_the_root(tmp_path: Path) -> None:
+    folder, root = tmp_path / "a", tmp_path / "b"
+    folder.mkdir()
+    root.mkdir()
+    (folder / "bridge.yaml").write_text("portfolio: p.yaml")
+    with pytest.raises(ConfigError, match=r"portfolio 'p\.yaml' not found; looked for .*a/p\.yaml and .*b/p\.yaml"):
+        load_config(folder / "bridge.yaml", root=root)
+    (root / "p.yaml").touch()
+    assert load_config(folder / "bridge.yaml", root=root).portfolio == root / "p.yaml"
+    (folder / "p.yaml").touch()
+    loaded = load_config(folder / "bridge.yaml", root=root)
+    assert loaded.portfolio == folder / "p.yaml"
+    assert loaded.state == root / "data/live/main.sqlite"
+
+
+def test_a_file_that_is_not_there_or_not_text_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path / "none.yaml", root=tmp_path)
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not UTF-8 text"):
+        load_config(tmp_path / "binary.yaml", root=tmp_path)

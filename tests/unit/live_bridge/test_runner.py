@@ -1,0 +1,277 @@
+"""Whole ticks in one process, on an exchange that answers from memory."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from feature_store.atomic import on_fault_point
+from lab.core.errors import ConfigError, DataError, InsufficientHistoryError, LockedError
+from lab.strategies import load
+from live_bridge.bars import Answer, marked_bars, panel_of
+from live_bridge.inputs import candles_digest, read_candles
+from live_bridge.journal import Journal
+from live_bridge.recorded import RecordedMarket
+from live_bridge.report import table
+from live_bridge.runner import run, status
+from tests.unit.live_bridge.conftest import DAY, START
+
+MarketAt = Callable[..., RecordedMarket]
+
+
+def tick(bridge: Path, market: RecordedMarket) -> dict[str, Any]:
+    document, code = run(bridge, root=bridge.parent, connect=lambda _: market)
+    assert code == 0
+    return document
+
+
+def test_the_weights_are_the_lab_functions_on_all_earlier_bars(bridge: Path, market_at: MarketAt) -> None:
+    instance = load(bridge.parent / "trend.yaml")
+    market = market_at(400)
+    candles = {symbol: bars[:400] for (symbol, _), bars in market.bars.items()}
+    answers = {
+        (symbol, "1d"): Answer(symbol, instance.timeframe, START, START + 400 * DAY, tuple(bars))
+        for symbol, bars in candles.items()
+    }
+    names = {name: name.split(":")[1] for name in instance.markets}
+    panel = panel_of(marked_bars(answers, names, instance.timeframe), instance.timeframe, instance.markets)
+    expected = instance.decide(panel)
+    assert np.nanmax(expected) > 0
+    for day in (200, 399, 400):
+        document = tick(bridge, market_at(day))
+        assert document["bar"] == f"{START + (day - 1) * DAY:%Y-%m-%dT%H:%M:%SZ}"
+        for decision in document["decisions"]:
+            weight = expected[day - 1, instance.markets.index(decision["market"])]
+            assert decision["weight_hex"] == float(weight).hex()
+            assert decision["weight"] == weight
+
+
+def test_orders_fill_at_the_price_with_slippage_and_fee(bridge: Path, market_at: MarketAt) -> None:
+    document = tick(bridge, market_at(200))
+    assert document["orders"]
+    spent = Decimal(0)
+    for order in document["orders"]:
+        price, quantity = Decimal(str(order["price"])), Decimal(str(order["quantity"]))
+        assert order["status"] == "filled"
+        assert Decimal(str(order["fill_price"])) == pytest.approx(price * Decimal("1.0005"))
+        assert order["fee"] == pytest.approx(float(quantity * price * Decimal("1.0005") * Decimal("0.001")))
+        assert quantity % Decimal("0.001") == 0
+        spent += quantity * price * Decimal("1.0005") * Decimal("1.001")
+    state = document["state"]
+    assert state["cash"] == pytest.approx(float(10_000 - spent), rel=1e-12)
+    worth = sum(position["value"] for position in state["positions"])
+    assert state["equity"] == pytest.approx(state["cash"] + worth)
+    assert state["equity"] < 10_000
+
+
+def test_the_same_bar_again_decides_and_orders_nothing(bridge: Path, market_at: MarketAt) -> None:
+    first = tick(bridge, market_at(200))
+    path = bridge.parent / "data/live/main.sqlite"
+    with sqlite3.connect(path) as raw:
+        before = raw.execute("SELECT count(*) FROM events").fetchone()
+    for _ in range(3):
+        again = tick(bridge, market_at(200))
+        assert again["acted"] is False
+        assert again["orders"] == []
+        assert any(reason.startswith("ALREADY_DECIDED") for reason in again["reasons"])
+        assert (again["tick"], again["bar"], again["state"]) == (first["tick"], first["bar"], first["state"])
+    with sqlite3.connect(path) as raw:
+        assert raw.execute("SELECT count(*) FROM events").fetchone() == before
+        assert raw.execute("SELECT count(*) FROM decisions").fetchone() == (1,)
+        assert raw.execute("SELECT count(*) FROM orders").fetchone() == (len(first["orders"]),)
+    raw.close()
+
+
+def test_after_a_pause_only_the_latest_bar_is_decided(bridge: Path, market_at: MarketAt) -> None:
+    tick(bridge, market_at(200))
+    document = tick(bridge, market_at(210))
+    assert document["bar"].startswith(f"{START + 209 * DAY:%Y-%m-%d}")
+    assert status(bridge, root=bridge.parent)["ticks"] == 2
+
+
+def test_the_open_bar_is_never_used_and_a_bar_counts_from_the_second_it_closes(
+    bridge: Path, market_at: MarketAt
+) -> None:
+    market = market_at(200)
+    early = RecordedMarket(START + 200 * DAY - timedelta(seconds=1), market.listed, market.bars, market.last)
+    assert tick(bridge, early)["bar"].startswith(f"{START + 198 * DAY:%Y-%m-%d}")
+    sharp = RecordedMarket(START + 200 * DAY, market.listed, market.bars, market.last)
+    assert tick(bridge, sharp)["bar"].startswith(f"{START + 199 * DAY:%Y-%m-%d}")
+    late = RecordedMarket(START + 200 * DAY + timedelta(seconds=1), market.listed, market.bars, market.last)
+    assert tick(bridge, late)["acted"] is False
+
+
+def test_a_bar_that_is_not_published_yet_is_waited_for(bridge: Path, market_at: MarketAt) -> None:
+    market = market_at(200)
+    bars = {key: [b for b in series if b.ts < START + 199 * DAY] for key, series in market.bars.items()}
+    stale = RecordedMarket(market.time, market.listed, bars, market.last)
+    document, code = run(bridge, root=bridge.parent, connect=lambda _: stale)
+    assert (document["acted"], document["tick"], code) == (False, None, 0)
+    assert "WAITING_FOR_BAR trend" in document["reasons"][0]
+    assert tick(bridge, market)["acted"] is True
+    older = {key: [b for b in series if b.ts < START + 199 * DAY] for key, series in market_at(202).bars.items()}
+    much = RecordedMarket(START + 202 * DAY, market.listed, older, market.last)
+    assert run(bridge, root=bridge.parent, connect=lambda _: much)[1] == 3
+
+
+def test_too_little_history_is_an_error_and_nothing_is_decided(bridge: Path, market_at: MarketAt) -> None:
+    with pytest.raises(InsufficientHistoryError, match=r"strategy trend: binance:BTC/USDT 1d needs \d+ bars, 10"):
+        tick(bridge, market_at(10))
+    assert status(bridge, root=bridge.parent)["tick"] is None
+
+
+def test_a_market_that_is_not_listed_is_a_configuration_error(bridge: Path, market_at: MarketAt) -> None:
+    market = market_at(200)
+    listed = {"BTC/USDT": market.listed["BTC/USDT"]}
+    with pytest.raises(ConfigError, match="does not list ETH/USDT"):
+        tick(bridge, RecordedMarket(market.time, listed, market.bars, market.last))
+
+
+def test_a_held_lock_is_refused_at_once(bridge: Path, market_at: MarketAt) -> None:
+    lock = bridge.parent / "data/live/main.sqlite.lock"
+    lock.parent.mkdir(parents=True)
+    with FileLock(lock), pytest.raises(LockedError) as caught:
+        tick(bridge, market_at(200))
+    assert caught.value.exit_code == 75
+    assert not (bridge.parent / "data/live/main.sqlite").exists()
+    assert tick(bridge, market_at(200))["acted"] is True
+
+
+def test_what_was_decided_from_can_be_read_back_to_the_bit(bridge: Path, market_at: MarketAt) -> None:
+    documents = [tick(bridge, market_at(day)) for day in (200, 201)]
+    instance = load(bridge.parent / "trend.yaml")
+    with Journal(bridge.parent / "data/live/main.sqlite", account="main", portfolio="small") as journal:
+        planned = [event for event in journal.events() if event.kind == "PLANNED"]
+        decided = [event for event in journal.events() if event.kind == "DECIDED"]
+        for document, plan, decision in zip(documents, planned, decided, strict=True):
+            assert decision.body["config_hash"] == instance.config_hash
+            for entry in document["decisions"]:
+                start, end = (type(START).fromisoformat(entry["inputs"][key]) for key in ("start", "end"))
+                candles = read_candles(
+                    journal.connection,
+                    entry["symbol"],
+                    instance.timeframe,
+                    start=start,
+                    end=end,
+                    number=plan.body["received"][f"{entry['symbol']} 1d"],
+                )
+                assert candles_digest(candles) == entry["inputs"]["digest"]
+                assert len(candles) == entry["inputs"]["bars"]
+
+
+def kill_points(bridge: Path, market: RecordedMarket) -> int:
+    seen = 0
+
+    def count(operation: str, _: Path) -> None:
+        nonlocal seen
+        seen += operation.startswith("journal")
+
+    on_fault_point(count)
+    try:
+        tick(bridge, market)
+    finally:
+        on_fault_point(None)
+    return seen
+
+
+class Killed(BaseException):
+    """Not an Exception: nothing may catch it and go on."""
+
+
+def test_a_tick_that_dies_anywhere_is_finished_once(
+    bridge: Path, market_at: MarketAt, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    roots = [bridge.parent, tmp_path_factory.mktemp("clean")]
+    clean, _ = run(bridge, root=roots[1], connect=lambda _: market_at(200))
+    points = kill_points(bridge, market_at(201))
+    assert points > 12
+    for point in range(points):
+        root = tmp_path_factory.mktemp("killed")
+        left = point + 1
+
+        def die(operation: str, _: Path) -> None:
+            nonlocal left
+            left -= operation.startswith("journal")
+            if left == 0:
+                raise Killed
+
+        on_fault_point(die)
+        try:
+            with pytest.raises(Killed):
+                run(bridge, root=root, connect=lambda _: market_at(200))
+        finally:
+            on_fault_point(None)
+        document, code = run(bridge, root=root, connect=lambda _: market_at(200))
+        assert code == 0
+        assert document["state"] == clean["state"], f"died at point {point}"
+        if document["acted"]:
+            assert document["orders"] == clean["orders"], f"died at point {point}"
+        with Journal(root / "data/live/main.sqlite", account="main", portfolio="small") as journal:
+            kinds = [event.kind for event in journal.events()]
+        assert kinds.count("DECIDED") == 1
+        assert kinds.count("FILLED") == len(clean["orders"])
+        assert status(bridge, root=root)["unfinished"] is None
+
+
+def test_orders_whose_bar_is_over_are_abandoned(bridge: Path, market_at: MarketAt) -> None:
+    fills = 0
+
+    def die(operation: str, _: Path) -> None:
+        nonlocal fills
+        fills += operation == "journal-committed"
+        if fills == 2:  # the opening of the account, then the plan
+            raise Killed
+
+    on_fault_point(die)
+    try:
+        with pytest.raises(Killed):
+            tick(bridge, market_at(200))
+    finally:
+        on_fault_point(None)
+    assert status(bridge, root=bridge.parent)["unfinished"]["orders"] > 0
+    document = tick(bridge, market_at(201))
+    assert any(reason.startswith("ABANDONED") for reason in document["reasons"])
+    assert document["bar"].startswith(f"{START + 200 * DAY:%Y-%m-%d}")
+    assert all(order["status"] == "filled" for order in document["orders"])
+    assert status(bridge, root=bridge.parent)["unfinished"] is None
+
+
+def test_status_checks_the_recorded_states_too(bridge: Path, market_at: MarketAt) -> None:
+    for day in (200, 201, 202):
+        tick(bridge, market_at(day))
+    document = status(bridge, root=bridge.parent)
+    assert document["ticks"] == 3
+    assert "chain intact" in table({**document, "reasons": []})
+    with sqlite3.connect(bridge.parent / "data/live/main.sqlite") as raw:
+        raw.execute("DROP TRIGGER events_are_final")
+        raw.execute("UPDATE events SET body = replace(body, '10000', '99999') WHERE number = 1")
+    raw.close()
+    with pytest.raises(DataError, match="event 1 of the journal"):
+        status(bridge, root=bridge.parent)
+
+
+def test_a_bar_of_bad_prices_holds_and_is_told(bridge: Path, market_at: MarketAt) -> None:
+    market = market_at(200)
+    series = list(market.bars["BTC/USDT", "1d"])
+    series[199] = series[199]._replace(high=series[199].close - 5.0)
+    broken = RecordedMarket(
+        market.time, market.listed, {**market.bars, ("BTC/USDT", "1d"): series}, market.last
+    )
+    document = tick(bridge, broken)
+    first = document["decisions"][0]
+    assert (first["market"], first["weight"]) == ("binance:BTC/USDT", None)
+    assert "BAD ohlc" in first["reasons"]
+    assert document["orders"] == []
+
+
+def test_status_without_a_journal_says_how_to_start_one(bridge: Path) -> None:
+    with pytest.raises(DataError, match="no journal yet; 'live-bridge run"):
+        status(bridge, root=bridge.parent)
