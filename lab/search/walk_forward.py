@@ -9,7 +9,7 @@ from contextlib import nullcontext
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.core.errors import ConfigError, InsufficientHistoryError
+from lab.core.errors import ConfigError, DataError, InsufficientHistoryError
 from lab.core.panel import Panel
 from lab.search.evaluation import longest_lookback
 from lab.search.fold import FoldTrials, search_fold
@@ -71,6 +71,8 @@ def walk_forward(
     ------
     InsufficientHistoryError
         If the bars are too few for the lookback and one fold; names strategy, needed and available bars.
+    DataError
+        If the panel has another timeframe or lacks a market.
     ConfigError
         If `trials`, `seed` or `workers` is out of range or no proposed set is valid.
 
@@ -82,6 +84,11 @@ def walk_forward(
     which positions carry over from fold to fold.
     """
     _check(trials=trials, seed=seed, workers=workers)
+    if panel.timeframe != instance.timeframe:
+        raise DataError(
+            f"strategy {instance.strategy_id}: bars are {panel.timeframe}, {instance.timeframe} expected; "
+            "load the bars of its timeframe"
+        )
     panel = panel.select(instance.markets)
     space = instance.strategy.space
     warm_up = _warm_up(instance, panel, space, splitter)
