@@ -75,6 +75,16 @@ def test_a_drifted_position_within_the_band_takes_room_from_buys() -> None:
     assert names == [["BAND"], ["MAX_EXPOSURE"], ["MAX_EXPOSURE"]]
 
 
+def test_cash_is_asked_for_what_the_room_leaves() -> None:
+    state = account(0.6, 0.3)
+    permitted, names, _ = run([0.57, 0.41], state, max_exposure=0.98, rebalance_band=0.05)
+    assert permitted[1] == pytest.approx(0.38)
+    assert names == [["BAND"], ["MAX_EXPOSURE"]]
+    permitted, names, _ = run([0.57, 0.41], state, max_exposure=0.98, rebalance_band=0.05, cost_rate=0.6)
+    assert permitted[1] == pytest.approx(0.3 + 0.1 / 1.6)
+    assert names == [["BAND"], ["MAX_EXPOSURE", "CASH"]]
+
+
 @pytest.mark.parametrize("held", [0.25, 0.75])
 def test_band_keeps_what_changes_less(held: float) -> None:
     state = account(held)

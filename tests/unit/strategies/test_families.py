@@ -86,6 +86,26 @@ def test_a_fast_fall_is_bought_until_the_mean_or_the_time_is_reached() -> None:
     assert held.tolist() == [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
 
 
+def test_of_equal_markets_the_first_is_held() -> None:
+    risen = [10.0, 11.0, 12.0]
+    weights = weights_of("dual_momentum", panel_of(risen, risen, risen), lookback_window=1, rebalance_bars=1)
+    assert weights[-1].tolist() == [1.0, 0.0, 0.0]
+
+
+def test_a_reversion_remembers_its_longest_fall_and_holding_and_not_a_bar_more() -> None:
+    strategy = strategy_of("mean_reversion")
+    params = strategy.params(entry_z=1.0, exit_z=0.0, max_holding=4, fall_window=3)
+    # Armed, three bars down to the entry, then held for four bars in all.
+    score = np.array([[0.0, -0.5, -0.5, -1.0, -0.5, -0.5, -0.5, -0.5]]).T
+    numbers = strategy.numbers(params, markets=1, first_bar=0)
+    held = strategy.core(score, *numbers)[:, 0]
+    assert held.tolist() == [0, 0, 0, 1, 1, 1, 1, 0]
+    needed = strategy.lookback(params)
+    assert needed == 7
+    assert strategy.core(score[7 - needed : 7], *numbers)[-1] == 1.0
+    assert strategy.core(score[8 - needed : 7], *numbers)[-1] == 0.0
+
+
 @pytest.mark.parametrize("family", sorted(families()))
 def test_every_set_of_the_search_space_is_valid(family: str) -> None:
     strategy = strategy_of(family)
