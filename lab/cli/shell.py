@@ -51,10 +51,13 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     body = [[_cell(value) for value in row] for row in rows]
     for position, column in enumerate(columns):
         numeric = bool(body) and position > 0 and all(_is_number(row[position]) for row in body)
-        drawn.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        # The first column names the row: broken into pieces it could not be read or copied.
+        drawn.add_column(
+            column, justify="right" if numeric else "left", overflow="fold", no_wrap=position == 0
+        )
     for row in body:
         drawn.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 120).print(drawn, markup=False)
+    Console(width=None if sys.stdout.isatty() else 160).print(drawn, markup=False)
 
 
 @contextmanager

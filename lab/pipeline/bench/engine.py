@@ -46,7 +46,7 @@ def _vectorbt(given: _Sets) -> list[float]:
     import pandas as pd
     import vectorbt as vbt
 
-    bars, markets = given.panel.shape
+    markets = len(given.panel.markets)
     sets = len(given.weights)
     names = pd.MultiIndex.from_product([range(sets), range(markets)], names=["set", "market"])
     targets = np.concatenate(given.weights, axis=1)
