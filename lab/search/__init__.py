@@ -2,15 +2,8 @@
 
 from lab.search.ledger import Ledger, LedgerError, LedgerReport, MemoryLedger
 from lab.search.result import WalkForwardResult
-from lab.search.trials import (
-    DataIdentity,
-    Judgement,
-    TrialBatch,
-    judge_batches,
-    panel_hash,
-    parameter_hash,
-    sketch,
-)
+from lab.search.sketches import sketch
+from lab.search.trials import DataIdentity, Judgement, TrialBatch, judge_batches, panel_hash, parameter_hash
 from lab.search.walk_forward import walk_forward
 
 __all__ = [

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from lab.core.errors import ConfigError
 from lab.search.evaluation import FIGURES, Outcome, Window
 from lab.search.proposals import Proposer
-from lab.search.trials import parameter_hash, sketch
+from lab.search.sketches import sketch
+from lab.search.trials import parameter_hash
 from lab.strategies import Choice, Dimension, StrategyInstance
 
 __all__ = ["COMPLETE", "FoldTrials", "search_fold"]

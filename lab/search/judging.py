@@ -13,8 +13,6 @@ from lab.search.session import Fold, Search
 from lab.validation.overfitting import (
     BlockMoments,
     block_moments,
-    deflated_sharpe_ratio,
-    expected_max_sharpe,
     probability_of_backtest_overfitting,
     sharpe_statistics,
 )
@@ -34,7 +32,6 @@ def judge(search: Search, folds: list[Fold]) -> WalkForwardResult:
     oos = search.run(whole, weights)
     statistics = sharpe_statistics(oos.bars.returns)
     judgement = search.ledger.judge(instance.strategy.family, search.identity)
-    variance = judgement.variance(statistics.n_observations)
     kept = [oos, *(run for fold in folds for run in (fold.trained, fold.tested))]
     return WalkForwardResult(
         folds=pl.DataFrame([_row(search, fold) for fold in folds]),
@@ -42,22 +39,15 @@ def judge(search: Search, folds: list[Fold]) -> WalkForwardResult:
         oos=oos,
         oos_weights=whole.panel.to_frame(weights, "weight"),
         best_params=folds[-1].winner.params.model_dump(),
-        deflated_sharpe=deflated_sharpe_ratio(
-            statistics.sharpe,
-            n_observations=statistics.n_observations,
-            n_trials=max(judgement.n_trials, 1),
-            variance=variance,
-            skewness=statistics.skewness,
-            kurtosis=statistics.kurtosis,
-        ),
-        expected_max_sharpe=expected_max_sharpe(max(judgement.n_trials, 1), variance=variance)
+        deflated_sharpe=judgement.deflated(statistics),
+        expected_max_sharpe=judgement.expected_max(statistics.n_observations)
         * instance.timeframe.periods_per_year**0.5,
         pbo=_overfitting(search, folds),
         n_trials=judgement.n_trials,
         ledger_head=judgement.head,
         identity=search.identity,
         content_hash=search.content_hash,
-        engine_difference=max(_difference(run) for run in kept),
+        engine_difference=_largest(kept),
         status="OK" if all(run.status == "OK" for run in kept) else "FAILED",
         seed=search.seed,
     )
@@ -78,7 +68,7 @@ def _row(search: Search, fold: Fold) -> dict[str, Any]:
         "test_sharpe": _or_zero(fold.tested.metrics["sharpe"]),
         "test_total_return": fold.tested.metrics["total_return"],
         "test_max_drawdown": fold.tested.metrics["max_drawdown"],
-        "engine_difference": max(_difference(fold.trained), _difference(fold.tested)),
+        "engine_difference": _largest([fold.trained, fold.tested]),
     }
 
 
@@ -105,8 +95,12 @@ def _overfitting(search: Search, folds: list[Fold]) -> float | None:
     return probability_of_backtest_overfitting(BlockMoments.concatenate(list(run(moments, chosen))))
 
 
-def _difference(run: BacktestResult) -> float:
-    return float("inf") if run.engine_difference is None else run.engine_difference
+def _largest(runs: list[BacktestResult]) -> float:
+    """Largest engine difference; NaN if one is NaN, infinite if a second engine did not run."""
+    missing = float("inf")
+    return float(
+        np.max([missing if run.engine_difference is None else run.engine_difference for run in runs])
+    )
 
 
 def _or_zero(value: float) -> float:

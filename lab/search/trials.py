@@ -8,26 +8,25 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lab.core.errors import ConfigError
 from lab.core.hashing import digest
 from lab.core.market import Market
 from lab.core.panel import Panel
+from lab.search.sketches import SKETCH_SIZE
+from lab.strategies import StrategyInstance
+from lab.validation.overfitting import SharpeStatistics, deflated_sharpe_ratio, expected_max_sharpe
 
 __all__ = [
-    "SKETCH_SIZE",
     "DataIdentity",
     "Judgement",
     "TrialBatch",
     "judge_batches",
     "panel_hash",
     "parameter_hash",
-    "sketch",
 ]
 
-SKETCH_SIZE: Final = 64
 _HASH_DIGITS: Final = 32
 
 Array = NDArray[np.float64]
@@ -94,7 +93,7 @@ class TrialBatch:
     sharpes : ndarray of float64, shape (trials,)
         Per period; finite.
     sketches : ndarray of float16, shape (trials, 64)
-        See :func:`sketch`.
+        See :func:`lab.search.sketches.sketch`.
     """
 
     family: str
@@ -118,6 +117,41 @@ class TrialBatch:
             )
         if self.n_observations < 2 or not np.isfinite(self.sharpes).all():
             raise ConfigError("trial batch: every trial needs a finite Sharpe ratio of two returns or more")
+
+    @classmethod
+    def of(
+        cls,
+        instance: StrategyInstance,
+        panel: Panel,
+        *,
+        positions: NDArray[np.int64],
+        parameter_hashes: Sequence[str],
+        sharpes: Array,
+        sketches: NDArray[np.float16],
+        content_hash: str | None = None,
+    ) -> TrialBatch:
+        """Return the batch of trials of an instance's family, with its costs and limits, on bars of a panel.
+
+        Parameters
+        ----------
+        positions : ndarray of int64
+            Bars of `panel` whose returns count, ascending.
+        content_hash : str, optional
+            :func:`panel_hash` of `panel`, where it is known already.
+        """
+        return cls(
+            family=instance.strategy.family,
+            version=instance.strategy.version,
+            identity=DataIdentity.of(instance.markets, instance.timeframe),
+            content_hash=panel_hash(panel) if content_hash is None else content_hash,
+            window=(str(panel.ts[positions[0]]), str(panel.ts[positions[-1]])),
+            n_observations=len(positions),
+            cost_hash=parameter_hash({"fee": instance.costs.fee, "slippage": instance.costs.slippage}),
+            risk_hash=parameter_hash(instance.risk.model_dump(mode="json")),
+            parameter_hashes=tuple(parameter_hashes),
+            sharpes=sharpes,
+            sketches=sketches,
+        )
 
     def to_body(self) -> dict[str, Any]:
         """Return the batch as JSON values, identity first, so that readers can skip by prefix."""
@@ -183,6 +217,21 @@ class Judgement:
         """
         return self.scaled_variance / n_observations
 
+    def expected_max(self, n_observations: float) -> float:
+        """Return the best Sharpe ratio, per period, that so many trials without edge are expected to show."""
+        return expected_max_sharpe(max(self.n_trials, 1), variance=self.variance(n_observations))
+
+    def deflated(self, statistics: SharpeStatistics) -> float:
+        """Return the probability that a result's Sharpe ratio is above that luck."""
+        return deflated_sharpe_ratio(
+            statistics.sharpe,
+            n_observations=statistics.n_observations,
+            n_trials=max(self.n_trials, 1),
+            variance=self.variance(statistics.n_observations),
+            skewness=statistics.skewness,
+            kurtosis=statistics.kurtosis,
+        )
+
 
 def judge_batches(batches: Iterable[TrialBatch], *, head: str = "") -> Judgement:
     """Count the distinct trials of `batches` and the variance of their Sharpe ratios.
@@ -222,65 +271,3 @@ def panel_hash(panel: Panel) -> str:
     head: Sequence[Any] = [str(panel.timeframe), list(panel.markets), columns, panel.bar.tolist()[:1]]
     parts = [digest(panel.fields[column].tobytes()) for column in columns]
     return digest([*head, len(panel), *parts])
-
-
-def sketch(returns: Array, bars: NDArray[np.int64]) -> NDArray[np.float16]:
-    """Return short vectors whose scalar products estimate the correlations between return series.
-
-    Each series is centred, scaled to length 1 and projected on 64 sign vectors drawn from the absolute bar
-    numbers, so that series over different windows can be compared: the products are those of the bars they
-    share. The standard error of a product is about 0.13 for unrelated series; dividing by the lengths of
-    both vectors makes it less for related ones.
-
-    Parameters
-    ----------
-    returns : ndarray, shape (trials, T)
-        Simple returns per bar.
-    bars : ndarray of int64, shape (T,)
-        Absolute bar numbers.
-
-    Returns
-    -------
-    ndarray of float16, shape (trials, 64)
-        Zero for a series that does not vary.
-    """
-    return _sketch(np.ascontiguousarray(returns), np.ascontiguousarray(bars), SKETCH_SIZE).astype(np.float16)
-
-
-@njit(cache=True, nogil=True)
-def _sketch(returns, bars, size):  # type: ignore[no-untyped-def]
-    trials, length = returns.shape
-    result = np.zeros((trials, size))
-    if length == 0:
-        return result
-    scale = 1.0 / np.sqrt(float(size))
-    signs = np.empty((length, size))
-    for t in range(length):
-        bits = _mixed(np.uint64(bars[t]))
-        for k in range(size):
-            signs[t, k] = scale if (bits >> np.uint64(k)) & np.uint64(1) else -scale
-    for trial in range(trials):
-        mean = 0.0
-        for t in range(length):
-            mean += returns[trial, t]
-        mean /= length
-        square = 0.0
-        for t in range(length):
-            centred = returns[trial, t] - mean
-            square += centred * centred
-            for k in range(size):
-                result[trial, k] += centred * signs[t, k]
-        if square > 1e-14 * length * mean * mean and square > 0.0:
-            result[trial] /= np.sqrt(square)
-        else:
-            result[trial] = 0.0
-    return result
-
-
-@njit(cache=True, nogil=True)
-def _mixed(value):  # type: ignore[no-untyped-def]
-    """SplitMix64: neighbouring bar numbers to independent-looking bits."""
-    mixed = value + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))

@@ -18,7 +18,7 @@ from lab.search.ledger import MemoryLedger, TrialCounter
 from lab.search.proposals import proposer_of
 from lab.search.result import WalkForwardResult
 from lab.search.session import Fold, Search
-from lab.search.trials import DataIdentity, TrialBatch, panel_hash, parameter_hash
+from lab.search.trials import DataIdentity, TrialBatch, panel_hash
 from lab.strategies import Dimension, StrategyInstance
 from lab.validation.splits import WalkForward
 
@@ -152,21 +152,15 @@ def _run_fold(
 
 
 def _batch(search: Search, train: Positions, found: FoldTrials) -> TrialBatch:
-    instance, ts = search.instance, search.panel.ts
     numbers = found.complete
-    annual = found.figures[numbers, 0]
-    return TrialBatch(
-        family=instance.strategy.family,
-        version=instance.strategy.version,
-        identity=search.identity,
-        content_hash=search.content_hash,
-        window=(str(ts[train[0]]), str(ts[train[-1]])),
-        n_observations=len(train),
-        cost_hash=parameter_hash({"fee": instance.costs.fee, "slippage": instance.costs.slippage}),
-        risk_hash=parameter_hash(instance.risk.model_dump(mode="json")),
-        parameter_hashes=tuple(found.hash_of(number) for number in numbers),
-        sharpes=annual / np.sqrt(instance.timeframe.periods_per_year),
+    return TrialBatch.of(
+        search.instance,
+        search.panel,
+        positions=train,
+        parameter_hashes=[found.hash_of(number) for number in numbers],
+        sharpes=found.figures[numbers, 0] / np.sqrt(search.panel.timeframe.periods_per_year),
         sketches=np.concatenate(found.sketches),
+        content_hash=search.content_hash,
     )
 
 

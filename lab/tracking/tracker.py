@@ -178,10 +178,11 @@ class Tracker:
         if self._client is not None:
             return self._client
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
         from mlflow import MlflowClient
 
-        logging.getLogger("alembic").setLevel(logging.WARNING)
+        # After the import, which sets them to INFO.
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         client = MlflowClient(tracking_uri=self._uri)
         found = client.get_experiment_by_name(EXPERIMENT)
         location = self._artifacts.as_uri()

@@ -11,7 +11,8 @@ import polars as pl
 
 from lab.backtest import run_backtest
 from lab.core.panel import Panel
-from lab.search.trials import SKETCH_SIZE, DataIdentity, TrialBatch, parameter_hash
+from lab.search.sketches import SKETCH_SIZE
+from lab.search.trials import DataIdentity, TrialBatch, parameter_hash
 from lab.strategies import decide, load
 
 IDENTITY = DataIdentity.of(["synthetic:AAA/USDT"], "1d")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.search.trials import DataIdentity, TrialBatch, judge_batches, sketch
+from lab.search.sketches import sketch
+from lab.search.trials import DataIdentity, TrialBatch, judge_batches
 from tests.oracle.search import batch, distinct_trials
 
 trials = st.lists(
