@@ -60,7 +60,8 @@ def _package() -> ModuleType:
 
     def complete(attribute: str) -> Any:
         # Called for names the package does not have: only then is it worth executing as a whole.
-        if attribute.startswith("__"):
+        # Python itself probes modules for its own names.
+        if attribute.startswith("__") and attribute not in {"__all__", "__version__"}:
             raise AttributeError(attribute)
         package.__dict__.pop("__getattr__", None)
         loader.exec_module(package)

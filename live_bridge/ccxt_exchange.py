@@ -228,7 +228,7 @@ def _decimal(value: Any) -> Decimal | None:
 
 def _finite(value: Any) -> float | None:
     number = math.nan if value is None else float(value)
-    return number if math.isfinite(number) else None
+    return number + 0.0 if math.isfinite(number) else None
 
 
 def _milliseconds(instant: datetime) -> int:

@@ -17,7 +17,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def candles_digest(candles: Sequence[Candle]) -> str:
-    """Return the SHA-256 of bars as received: opening times and all numbers, to the bit.
+    """Return the SHA-256 of bars as received: opening times and all numbers, to the bit (-0.0 is 0.0).
 
     Examples
     --------
@@ -25,7 +25,13 @@ def candles_digest(candles: Sequence[Candle]) -> str:
     >>> candles_digest([one]) == candles_digest([one._replace(volume=0.0)])
     False
     """
-    return digest([[_microseconds(candle.ts), *candle[1:]] for candle in candles])
+    # SQLite has no negative zero.
+    return digest(
+        [
+            [_microseconds(candle.ts), *(None if value is None else value + 0.0 for value in candle[1:])]
+            for candle in candles
+        ]
+    )
 
 
 def record_candles(

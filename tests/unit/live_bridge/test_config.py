@@ -56,7 +56,9 @@ def test_paths_lie_beside_the_file_or_under_the_root(tmp_path: Path) -> None:
     folder.mkdir()
     root.mkdir()
     (folder / "bridge.yaml").write_text("portfolio: p.yaml")
-    with pytest.raises(ConfigError, match=r"portfolio 'p\.yaml' not found; looked for .*a/p\.yaml and .*b/p\.yaml"):
+    with pytest.raises(
+        ConfigError, match=r"portfolio 'p\.yaml' not found; looked for .*a/p\.yaml and .*b/p\.yaml"
+    ):
         load_config(folder / "bridge.yaml", root=root)
     (root / "p.yaml").touch()
     assert load_config(folder / "bridge.yaml", root=root).portfolio == root / "p.yaml"

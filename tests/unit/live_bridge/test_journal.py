@@ -85,7 +85,9 @@ def test_a_changed_row_is_found(journal: Journal, path: Path, statement: str, ev
         again.verify()
 
 
-def test_a_row_rewritten_with_a_new_hash_breaks_the_next_link(journal: Journal, path: Path, tmp_path: Path) -> None:
+def test_a_row_rewritten_with_a_new_hash_breaks_the_next_link(
+    journal: Journal, path: Path, tmp_path: Path
+) -> None:
     with Journal(tmp_path / "other.sqlite", account="main", portfolio="core") as other:
         other.append([Draft("A", {"n": 1}), Draft("B", {"n": 200})], at=AT, tick="t1")
         forged = other.connection.execute("SELECT body, hash FROM events WHERE number = 2").fetchone()

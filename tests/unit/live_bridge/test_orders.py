@@ -24,7 +24,9 @@ def rules(symbol: str = "BTC/USDT", **changes: Any) -> dict[str, Rules]:
     return {symbol: Rules(symbol, base, quote, **values)}
 
 
-def plan(weight: float, held: str = "0", *, cash: str = "1000", costs: Costing = FREE, **changes: Any) -> Plan:
+def plan(
+    weight: float, held: str = "0", *, cash: str = "1000", costs: Costing = FREE, **changes: Any
+) -> Plan:
     price = D(100)
     target = Target("BTC/USDT", weight, D(held), price)
     equity = D(cash) + D(held) * price

@@ -117,13 +117,17 @@ def test_a_bar_that_is_not_published_yet_is_waited_for(bridge: Path, market_at: 
     assert (document["acted"], document["tick"], code) == (False, None, 0)
     assert "WAITING_FOR_BAR trend" in document["reasons"][0]
     assert tick(bridge, market)["acted"] is True
-    older = {key: [b for b in series if b.ts < START + 199 * DAY] for key, series in market_at(202).bars.items()}
+    older = {
+        key: [b for b in series if b.ts < START + 199 * DAY] for key, series in market_at(202).bars.items()
+    }
     much = RecordedMarket(START + 202 * DAY, market.listed, older, market.last)
     assert run(bridge, root=bridge.parent, connect=lambda _: much)[1] == 3
 
 
 def test_too_little_history_is_an_error_and_nothing_is_decided(bridge: Path, market_at: MarketAt) -> None:
-    with pytest.raises(InsufficientHistoryError, match=r"strategy trend: binance:BTC/USDT 1d needs \d+ bars, 10"):
+    with pytest.raises(
+        InsufficientHistoryError, match=r"strategy trend: binance:BTC/USDT 1d needs \d+ bars, 10"
+    ):
         tick(bridge, market_at(10))
     assert status(bridge, root=bridge.parent)["tick"] is None
 
