@@ -1,4 +1,4 @@
-"""One month of a dataset as a file: written under its checksum, read back, or named as damaged."""
+"""The files of a dataset, one a month: written under their checksum, read back, or named as damaged."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Final
 
 import polars as pl
 
-from feature_store.atomic import write_bytes
-from feature_store.errors import CorruptFileError
-from feature_store.manifest import Manifest, Partition
+from feature_store.atomic import fault_point, write_bytes
+from feature_store.errors import CorruptFileError, StoreError
+from feature_store.manifest import FILE_NAME, Manifest, Partition
 
-__all__ = ["checksum", "overlapping", "read_file", "store_rows"]
+__all__ = ["checksum", "conform", "overlapping", "read_file", "store_rows", "sweep"]
 
 _CHUNK_BYTES: Final = 1 << 20
 _ISO: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
@@ -58,3 +58,26 @@ def checksum(path: Path) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def conform(rows: pl.DataFrame, stored: Manifest, offered: Manifest) -> pl.DataFrame:
+    """Return rows in the stored order of columns; StoreError if columns, types or keys differ."""
+    keys = (stored.entity, stored.time, stored.known)
+    if keys != (offered.entity, offered.time, offered.known) or dict(stored.schema) != dict(offered.schema):
+        same = set(stored.schema.items()) == set(offered.schema.items())
+        if same and keys == (offered.entity, offered.time, offered.known):
+            return rows.select(list(stored.schema))
+        raise StoreError(
+            f"dataset {stored.dataset}: columns {dict(offered.schema)} offered, {dict(stored.schema)} stored "
+            f"(keys {keys}); write the same columns, or overwrite the dataset"
+        )
+    return rows
+
+
+def sweep(folder: Path, manifest: Manifest) -> None:
+    """Remove files of writes that never finished, and versions that the manifest no longer names."""
+    named = {FILE_NAME, ".lock", *(part.file for part in manifest.partitions)}
+    for path in folder.iterdir():
+        if path.name not in named and path.is_file() and path.suffix in {".parquet", ".tmp"}:
+            fault_point("unlink", path)
+            path.unlink()

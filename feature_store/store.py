@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import polars as pl
 
-from feature_store.atomic import exclusive, fault_point, write_bytes
+from feature_store.atomic import exclusive, write_bytes
 from feature_store.errors import CorruptFileError, StoreError
 from feature_store.manifest import FILE_NAME, Manifest, Partition, load_manifest, schema_of
-from feature_store.partition import checksum, overlapping, read_file, store_rows
+from feature_store.partition import checksum, conform, overlapping, read_file, store_rows, sweep
 from feature_store.rows import arrange, merge, months
 
 __all__ = ["FeatureStore"]
@@ -140,7 +140,7 @@ class FeatureStore:
             schema = schema_of(frame)
             if stored is None:
                 stored = Manifest(dataset, entity, time, known, schema)
-            rows = _conform(rows, stored, Manifest(dataset, entity, time, known, schema))
+            rows = conform(rows, stored, Manifest(dataset, entity, time, known, schema))
             parts = {part.month: part for part in stored.partitions}
             for month, part_rows in months(rows, time=time):
                 added = inputs.get(month, ()) if isinstance(inputs, Mapping) else inputs
@@ -154,7 +154,7 @@ class FeatureStore:
             text = result.to_bytes()
             if not path.exists() or path.read_bytes() != text:
                 write_bytes(path, text)
-            _sweep(folder, result)
+            sweep(folder, result)
         return result
 
     def _update(
@@ -289,25 +289,3 @@ class FeatureStore:
             )
         self._verified[path] = signature
         return path
-
-
-def _conform(rows: pl.DataFrame, stored: Manifest, offered: Manifest) -> pl.DataFrame:
-    keys = (stored.entity, stored.time, stored.known)
-    if keys != (offered.entity, offered.time, offered.known) or dict(stored.schema) != dict(offered.schema):
-        same = set(stored.schema.items()) == set(offered.schema.items())
-        if same and keys == (offered.entity, offered.time, offered.known):
-            return rows.select(list(stored.schema))
-        raise StoreError(
-            f"dataset {stored.dataset}: columns {dict(offered.schema)} offered, {dict(stored.schema)} stored "
-            f"(keys {keys}); write the same columns, or overwrite the dataset"
-        )
-    return rows
-
-
-def _sweep(folder: Path, manifest: Manifest) -> None:
-    """Remove files of writes that never finished, and versions that the manifest no longer names."""
-    named = {FILE_NAME, ".lock", *(part.file for part in manifest.partitions)}
-    for path in folder.iterdir():
-        if path.name not in named and path.is_file() and path.suffix in {".parquet", ".tmp"}:
-            fault_point("unlink", path)
-            path.unlink()
