@@ -40,7 +40,7 @@ def test_one_exchange_class_comes_without_the_hundred_others() -> None:
     "code",
     [
         "from ccxt import kraken; import ccxt; assert kraken is ccxt.kraken",
-        "import ccxt; assert ccxt.binance is ours and "kraken" in ccxt.exchanges",
+        "import ccxt; assert ccxt.binance is ours and 'kraken' in ccxt.exchanges",
         "import ccxt; assert ccxt.NetworkError is errors().NetworkError",
         "import ccxt.kraken; assert ccxt.kraken.kraken().id == 'kraken'",
         "import ccxt; assert ccxt.__version__ and issubclass(ccxt.binanceus, ours)",
