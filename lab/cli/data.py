@@ -121,7 +121,7 @@ def sql(
     """Ask DuckDB about the stored bars, read-only, without copying them."""
     from lab.data.sql import query as ask
 
-    answer = ask(root_folder(root), query)
+    answer = ask(query, root=root_folder(root))
     emit(answer.to_dicts(), as_json=json, show=lambda: table("", answer.columns, answer.rows()))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -14,6 +14,21 @@ from lab.pipeline.inputs import Inputs
 from lab.tracking import DataInput, Provenance, code_version
 
 __all__ = ["config_text", "document_of", "fingerprint", "numbers", "provenance_of", "tables_of"]
+
+_SHOWN: Final = (
+    "sharpe",
+    "total_return",
+    "annualised_return",
+    "annualised_volatility",
+    "max_drawdown",
+    "calmar",
+    "sortino",
+    "hit_ratio",
+    "turnover",
+    "exposure",
+    "cost_share",
+    "time_in_market",
+)
 
 
 def provenance_of(inputs: Inputs, *, seed: int, engine_difference: float, ledger_head: str) -> Provenance:
@@ -103,9 +118,7 @@ def tables_of(
 
 def numbers(metrics: Mapping[str, float]) -> dict[str, float]:
     """Return the metrics that the table of runs shows."""
-    shown = ("sharpe", "total_return", "annualised_return", "annualised_volatility", "max_drawdown", "calmar")
-    shown += ("sortino", "hit_ratio", "turnover", "exposure", "cost_share", "time_in_market")
-    return {name: float(metrics[name]) for name in shown if name in metrics}
+    return {name: float(metrics[name]) for name in _SHOWN if name in metrics}
 
 
 def config_text(inputs: Inputs) -> str:

@@ -14,10 +14,10 @@ from lab.backtest import BacktestResult, run_backtest
 from lab.pipeline.benchmark import buy_and_hold
 from lab.pipeline.inputs import Inputs, load_inputs
 from lab.pipeline.records import config_text, document_of, fingerprint, numbers, provenance_of, tables_of
-from lab.search import DataIdentity, Judgement, Ledger, TrialBatch, panel_hash, parameter_hash, sketch
+from lab.search import Judgement, Ledger, TrialBatch, parameter_hash, sketch
 from lab.strategies import StrategyInstance
 from lab.tracking import RunRecord, Tracker
-from lab.validation.overfitting import deflated_sharpe_ratio, sharpe_statistics
+from lab.validation.overfitting import sharpe_statistics
 
 __all__ = ["BacktestRun", "backtest"]
 
@@ -127,34 +127,19 @@ def _judged(inputs: Inputs, result: BacktestResult, root: Path) -> tuple[Judgeme
     """Count this evaluation in the ledger and deflate its Sharpe ratio by all of them."""
     instance, panel = inputs.instance, inputs.panel
     ledger = Ledger(root)
-    identity = DataIdentity.of(instance.markets, instance.timeframe)
     returns = result.bars.returns
     statistics = sharpe_statistics(returns)
-    ledger.append(
-        TrialBatch(
-            family=instance.strategy.family,
-            version=instance.strategy.version,
-            identity=identity,
-            content_hash=panel_hash(panel),
-            window=(str(panel.ts[0]), str(panel.ts[-1])),
-            n_observations=statistics.n_observations,
-            cost_hash=parameter_hash({"fee": instance.costs.fee, "slippage": instance.costs.slippage}),
-            risk_hash=parameter_hash(instance.risk.model_dump(mode="json")),
-            parameter_hashes=(parameter_hash(instance.params.model_dump(mode="json")),),
-            sharpes=np.array([statistics.sharpe]),
-            sketches=sketch(returns[None, :], panel.bar),
-        )
+    trial = TrialBatch.of(
+        instance,
+        panel,
+        positions=np.arange(len(panel)),
+        parameter_hashes=[parameter_hash(instance.params.model_dump(mode="json"))],
+        sharpes=np.array([statistics.sharpe]),
+        sketches=sketch(returns[None, :], panel.bar),
     )
-    judgement = ledger.judge(instance.strategy.family, identity)
-    deflated = deflated_sharpe_ratio(
-        statistics.sharpe,
-        n_observations=statistics.n_observations,
-        n_trials=max(judgement.n_trials, 1),
-        variance=judgement.variance(statistics.n_observations),
-        skewness=statistics.skewness,
-        kurtosis=statistics.kurtosis,
-    )
-    return judgement, deflated
+    ledger.append(trial)
+    judgement = ledger.judge(trial.family, trial.identity)
+    return judgement, judgement.deflated(statistics)
 
 
 def _difference(result: BacktestResult) -> float:

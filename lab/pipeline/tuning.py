@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,6 +21,21 @@ from lab.tracking import ChildRecord, RunRecord, Tracker
 from lab.validation.splits import WalkForward
 
 __all__ = ["TuneRun", "splitter_of", "tune"]
+
+_PRINTED: Final = (
+    "folds",
+    "trials",
+    "deflated_sharpe",
+    "expected_max_sharpe",
+    "pbo",
+    "engine_difference",
+    "data_hash",
+    "config_hash",
+    "best_parameters",
+    "fingerprint",
+    "status",
+    "warnings",
+)
 
 Progress = Callable[[int, int], None]
 
@@ -163,10 +178,8 @@ def _record(inputs: Inputs, found: WalkForwardResult, began: datetime) -> tuple[
 
 
 def _printed(document: dict[str, Any], found: WalkForwardResult) -> dict[str, Any]:
-    keys = ("folds", "trials", "deflated_sharpe", "expected_max_sharpe", "pbo", "engine_difference")
-    keys += ("data_hash", "config_hash", "best_parameters", "fingerprint", "status", "warnings")
     return {
-        **{key: document[key] for key in keys},
+        **{key: document[key] for key in _PRINTED},
         "oos": dict(found.oos.metrics),
         "n_trials_ledger": found.n_trials,
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +77,27 @@ def test_another_seed_gives_other_trials(first: tuple[Path, dict[str, Any]], tmp
     other = demo(tmp_path, "--seed", "1")["strategies"]
     fingerprints = {name: figures["fingerprint"] for name, figures in first[1]["strategies"].items()}
     assert any(other[name]["fingerprint"] != value for name, value in fingerprints.items())
+
+
+def readme_commands() -> list[list[str]]:
+    """The commands of the README's shell block, which it says continue from the demo."""
+    text = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
+    block = text.split("```sh\n")[1].split("```")[0]
+    return [shlex.split(line) for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("command", readme_commands(), ids=" ".join)
+def test_the_readme_shows_commands_that_work(first: tuple[Path, dict[str, Any]], command: list[str]) -> None:
+    program, *arguments = command
+    assert program == "mnemo"
+    environment = {**os.environ, "MNEMO_ROOT": str(first[0])}
+    done = subprocess.run(
+        [sys.executable, "-m", "lab.cli", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=Path(__file__).resolve().parents[3],
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
