@@ -1,0 +1,37 @@
+"""Pieces of the page that are text and tables; every piece is escaped markup that a notebook shows."""
+
+from lab.report.blocks.detail import (
+    certificate,
+    data_quality,
+    doubt,
+    engines,
+    fold_summary,
+    folds,
+    markets,
+    provenance,
+    regimes,
+    tails,
+    trades,
+)
+from lab.report.blocks.overview import drawdowns, figures_of_merit, headline, heat_map, years
+from lab.report.page.markup import note
+
+__all__ = [
+    "certificate",
+    "data_quality",
+    "doubt",
+    "drawdowns",
+    "engines",
+    "figures_of_merit",
+    "fold_summary",
+    "folds",
+    "headline",
+    "heat_map",
+    "markets",
+    "note",
+    "provenance",
+    "regimes",
+    "tails",
+    "trades",
+    "years",
+]

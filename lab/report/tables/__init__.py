@@ -1,0 +1,68 @@
+"""What the report says, as frames: polars in, polars out, tested against independent computations."""
+
+from lab.report.tables.account import account, drawdown_periods, thin, underwater
+from lab.report.tables.evidence import (
+    Luck,
+    chosen,
+    luck,
+    parameter_columns,
+    plateau,
+    quality,
+    recomputed_difference,
+    varying_parameters,
+)
+from lab.report.tables.periods import (
+    REGIME_THRESHOLD,
+    bars_in,
+    distribution,
+    histogram,
+    monthly_returns,
+    normal_quantiles,
+    regime_bars,
+    regimes,
+    rolling,
+    span_text,
+    yearly,
+)
+from lab.report.tables.trading import (
+    OTHERS,
+    by_market,
+    extreme_trades,
+    fills,
+    held_weights,
+    market_prices,
+    monthly_trading,
+)
+
+__all__ = [
+    "OTHERS",
+    "REGIME_THRESHOLD",
+    "Luck",
+    "account",
+    "bars_in",
+    "by_market",
+    "chosen",
+    "distribution",
+    "drawdown_periods",
+    "extreme_trades",
+    "fills",
+    "held_weights",
+    "histogram",
+    "luck",
+    "market_prices",
+    "monthly_returns",
+    "monthly_trading",
+    "normal_quantiles",
+    "parameter_columns",
+    "plateau",
+    "quality",
+    "recomputed_difference",
+    "regime_bars",
+    "regimes",
+    "rolling",
+    "span_text",
+    "thin",
+    "underwater",
+    "varying_parameters",
+    "yearly",
+]
