@@ -13,6 +13,7 @@ import polars as pl
 from feature_store import Manifest
 from feature_store.atomic import exclusive
 from lab.core.errors import ConfigError, DataError
+from lab.core.frames import sort_rows
 from lab.core.market import Market
 from lab.core.timeframe import Timeframe
 from lab.data.catalog import Catalog, store_errors
@@ -179,7 +180,7 @@ def _import(job: _Job, received: Received, raw: RawStore, catalog: Catalog) -> F
         markets=tuple(counts["market"].to_list()),
         first=complete.select(pl.col("ts").min()).item(),
         last=complete.select(pl.col("ts").max()).item(),
-        duplicates=complete.height - complete.select("market", "ts").n_unique(),
+        duplicates=_repeated(complete),
         ohlc_violations=int(counts["ohlc_violations"].sum()),
         zero_volume=int(counts["zero_volume"].sum()),
         incomplete=received.bars.height - complete.height,
@@ -208,6 +209,12 @@ def _judge(job: _Job, received: Received, arrival: datetime) -> pl.DataFrame:
     except DataError as error:
         raise DataError(f"{job.path}: {error}") from None
     return complete
+
+
+def _repeated(bars: pl.DataFrame) -> int:
+    ordered = sort_rows(bars.select("ts", "market"), by="market")
+    again = (pl.col("ts") == pl.col("ts").shift()) & (pl.col("market") == pl.col("market").shift())
+    return int(ordered.select(again.sum()).item())
 
 
 def _manifests(catalog: Catalog, markets: list[str], grid: Timeframe) -> list[Manifest | None]:
