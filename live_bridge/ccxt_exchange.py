@@ -57,7 +57,8 @@ def connect(config: ExchangeConfig, *, recv_window_ms: int = 5_000) -> CcxtExcha
         redirected = ccxt_options(config.base_url)
         arguments["urls"] = redirected["urls"]
         options = {**redirected["options"], **options}
-    arguments["options"] = {**options, **config.options}
+    # The bridge's own win: a retry behind its back would place an order twice.
+    arguments["options"] = {**config.options, **options}
     return CcxtExchange(exchange_class(name)(arguments))
 
 

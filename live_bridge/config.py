@@ -34,9 +34,7 @@ class ExchangeConfig(Section):
         "binance"
     )
     base_url: str | None = Field(None, description="another host: a test net, or the loopback exchange")
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="CCXT options, added to the bridge's own"
-    )
+    options: dict[str, Any] = Field(default_factory=dict, description="CCXT options; the bridge's own win")
 
 
 class BridgeConfig(Section):

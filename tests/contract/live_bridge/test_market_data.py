@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -75,7 +74,9 @@ class MarketDataContract:
     def test_bars_are_exact_ascending_and_within_the_range(self, market: MarketData) -> None:
         end = START + timedelta(days=BARS)
         for symbol in SYMBOLS:
-            assert market.candles(symbol, DAY, start=end - timedelta(days=30), end=end) == expected(symbol)[-30:]
+            assert (
+                market.candles(symbol, DAY, start=end - timedelta(days=30), end=end) == expected(symbol)[-30:]
+            )
 
     def test_more_bars_than_a_page_holds(self, market: MarketData) -> None:
         market.rules(SYMBOLS)
@@ -142,7 +143,9 @@ class TestCcxt(MarketDataContract):
 
     def test_an_exchange_that_is_gone_is_a_venue_error(self) -> None:
         gone = connect(ExchangeConfig(base_url="http://127.0.0.1:9"))
-        with pytest.raises(VenueError, match=r"binance: cannot be reached, no server time .*base_url") as caught:
+        with pytest.raises(
+            VenueError, match=r"binance: cannot be reached, no server time .*base_url"
+        ) as caught:
             gone.now()
         assert caught.value.exit_code == 4
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.core.errors import ConfigError
+from lab.strategies import load_portfolio
 from live_bridge.config import BridgeConfig, load_config, parse_config
 
 
@@ -74,3 +75,11 @@ def test_a_file_that_is_not_there_or_not_text_is_one_line(tmp_path: Path) -> Non
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not UTF-8 text"):
         load_config(tmp_path / "binary.yaml", root=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["bridge.example.yaml", "bridge.loopback.yaml"])
+def test_the_example_files_name_portfolios_whose_markets_they_can_trade(name: str) -> None:
+    root = Path(__file__).parents[3]
+    loaded = load_config(root / "research" / name, root=root)
+    portfolio = load_portfolio(loaded.portfolio)
+    assert [loaded.settings.symbol(market) for market in portfolio.markets]
