@@ -8,7 +8,7 @@ row loop in ``tests/oracle/backtest.py``, so that the two agree to the bit.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -37,9 +37,6 @@ from lab.risk import Limits, RiskState, observe, step_into
 
 __all__ = ["close_bar", "permit", "run", "subtract"]
 
-# Up to this many orders a quadratic ranking beats a merge sort.
-SMALL: Final = 96
-
 
 class _Desk(NamedTuple):
     """Working arrays of one run, shape (N,)."""
@@ -51,6 +48,7 @@ class _Desk(NamedTuple):
     quantities: Array
     markets: Codes
     sequence: Codes
+    ranks: Codes
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -72,19 +70,28 @@ def _value(cash: float, positions: Array, prices: Array, t: int) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _rank(keys: Array, count: int, sequence: Codes) -> None:
-    """Write the stable ascending order of ``keys[:count]``; branch-free, so that it runs in lanes."""
-    if count > SMALL:
-        sequence[:count] = np.argsort(keys[:count], kind="mergesort")
+def _sort(keys: Array, count: int, ranks: Codes, sequence: Codes) -> None:
+    """Write the stable ascending order of ``keys[:count]`` into `sequence`."""
+    # Counting smaller keys has no branches and runs in lanes; it is the order unless two keys are equal.
+    for i in range(count):
+        ranks[i] = 0
+    for j in range(count):
+        key = keys[j]
+        for i in range(count):
+            ranks[i] += key < keys[i]
+    total = 0
+    for i in range(count):
+        total += ranks[i]
+    if total == count * (count - 1) // 2:
+        for i in range(count):
+            sequence[ranks[i]] = i
         return
     for i in range(count):
-        key = keys[i]
-        rank = 0
-        for j in range(i):
-            rank += keys[j] <= key
-        for j in range(i + 1, count):
-            rank += keys[j] < key
-        sequence[rank] = i
+        place = i
+        while place > 0 and keys[sequence[place - 1]] > keys[i]:
+            sequence[place] = sequence[place - 1]
+            place -= 1
+        sequence[place] = i
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -224,8 +231,9 @@ def run(tape: Tape, weights: Array, terms: Terms, out: Outputs) -> int:
     `weights` (T, N) are the decided ones: row t trades at bar t + lag, NaN keeps the quantity.
     """
     n = tape.price.shape[1]
-    codes = np.zeros((3, n), dtype=np.int64)
-    desk = _Desk(np.zeros(n), np.full(n, np.nan), codes[0], np.empty(n), np.empty(n), codes[1], codes[2])
+    codes = np.zeros((4, n), dtype=np.int64)
+    plain = np.zeros((3, n))
+    desk = _Desk(plain[0], np.full(n, np.nan), codes[0], plain[1], plain[2], codes[1], codes[2], codes[3])
     cash = terms.cash
     state = RiskState(cash, np.zeros(n), np.ones(n, dtype=np.bool_), -1, cash, 0)
     before = cash
@@ -245,7 +253,7 @@ def run(tape: Tape, weights: Array, terms: Terms, out: Outputs) -> int:
                 if out.log.shape[0] > 0:
                     count = _note_unpriced(t, tape, desk, out, count)
                 orders = _plan(t, tape, desk, value)
-                _rank(desk.keys, orders, desk.sequence)
+                _sort(desk.keys, orders, desk.ranks, desk.sequence)
                 cash, notional, costs, count = _fill(t, orders, tape, terms, desk, cash, out, count)
         before = close_bar(t, tape, desk.positions, cash, before, notional, costs, out.path)
         if out.positions.shape[0] > 0:
