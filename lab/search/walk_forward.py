@@ -70,7 +70,8 @@ def walk_forward(
     Raises
     ------
     InsufficientHistoryError
-        If the bars are too few for the lookback and one fold; names strategy, needed and available bars.
+        If the bars are too few for the longest lookback and one fold, or a market's are for the parameters
+        of the file; names strategy, needed and available bars.
     DataError
         If the panel has another timeframe or lacks a market.
     ConfigError
@@ -167,9 +168,10 @@ def _batch(search: Search, train: Positions, found: FoldTrials) -> TrialBatch:
 def _warm_up(
     instance: StrategyInstance, panel: Panel, space: Mapping[str, Dimension], splitter: WalkForward
 ) -> int:
-    longest = longest_lookback(instance, space)
-    longest.require_history(panel)
-    warm_up = longest.lookback - 1
+    # Every market must carry the parameters of the file; one listed too late for the longest of the space is
+    # not held by the sets that look back that far.
+    instance.require_history(panel)
+    warm_up = longest_lookback(instance, space).lookback - 1
     fold = splitter.train_size + splitter.purged_size + splitter.test_size
     if splitter.get_n_splits(max(len(panel) - warm_up, 0)) == 0:
         raise InsufficientHistoryError(

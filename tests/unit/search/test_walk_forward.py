@@ -33,8 +33,8 @@ def test_too_little_history_names_strategy_needed_and_available_bars(instance, p
         InsufficientHistoryError, match=r"walked: .*needs 321 bars \(180 warm-up.*320 available"
     ):
         walk_forward(instance, panel.tail(320), splitter=SPLITTER, trials=2, seed=0)
-    with pytest.raises(InsufficientHistoryError, match="needs 181 bars, 100 available"):
-        walk_forward(instance, panel.tail(100), splitter=SPLITTER, trials=2, seed=0)
+    with pytest.raises(InsufficientHistoryError, match="needs 61 bars, 50 available"):
+        walk_forward(instance, panel.tail(50), splitter=SPLITTER, trials=2, seed=0)
 
 
 def test_bars_of_another_timeframe_or_without_a_market_are_refused(instance, panel):
