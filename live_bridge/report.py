@@ -119,10 +119,17 @@ def table(document: Mapping[str, Any]) -> str:
     account   equity 100.00 USDT, cash 100.00, NORMAL
     note      nothing yet
     """
-    account = document["state"]
-    lines = [("tick", document["tick"] or "none yet")]
-    if document.get("bar"):
-        lines.append(("bar", document["bar"]))
+    lines = [("tick", document["tick"] or "none yet"), *_acts(document), *_holdings(document)]
+    if document.get("unfinished"):
+        lines.append(("unfinished", f"{document['unfinished']['tick']}: the next run settles it"))
+    if "journal" in document:
+        lines.append(("journal", "{path}: {events} events, chain intact".format(**document["journal"])))
+    lines += [("note", reason) for reason in document.get("reasons", [])]
+    return "\n".join(f"{name:<10}{text}" for name, text in lines)
+
+
+def _acts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    lines = [("bar", document["bar"])] if document.get("bar") else []
     for entry in document.get("decisions", []):
         wanted, permitted = (_percent(entry[key]) for key in ("weight", "permitted"))
         why = f" ({', '.join(entry['reasons'])})" if entry["reasons"] else ""
@@ -130,38 +137,23 @@ def table(document: Mapping[str, Any]) -> str:
             ("decision", f"{entry['instance']} {entry['market']}: {wanted}, permitted {permitted}{why}")
         )
     for entry in document.get("orders", []):
-        lines.append(
-            (
-                "order",
-                "{side} {quantity} {symbol} at {price}: {status}".format(**entry),
-            )
-        )
+        lines.append(("order", "{side} {quantity} {symbol} at {price}: {status}".format(**entry)))
     for entry in document.get("skipped", []):
-        lines.append(("skipped", f"{entry['side']} {entry['quantity']} {entry['symbol']}: {entry['reason']}"))
+        lines.append(("skipped", "{side} {quantity} {symbol}: {reason}".format(**entry)))
+    return lines
+
+
+def _holdings(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    lines = []
     for entry in document.get("instances", []):
         weights = ", ".join(f"{market} {_percent(weight)}" for market, weight in entry["weights"].items())
         lines.append(("instance", f"{entry['instance']} decided at {entry['closed']}: {weights or 'keep'}"))
+    account = document["state"]
     for entry in account["positions"]:
-        lines.append(
-            (
-                "position",
-                "{quantity:.8g} {symbol} worth {value:,.2f} ({weight:.2%})".format(**entry),
-            )
-        )
+        text = "{quantity:.8g} {symbol} worth {value:,.2f} ({weight:.2%})".format(**entry)
+        lines.append(("position", text))
     lines.append(("account", "equity {equity:,.2f} {currency}, cash {cash:,.2f}, {mode}".format(**account)))
-    if document.get("unfinished"):
-        lines.append(
-            ("unfinished", f"{document['unfinished']['tick']}: the next run finishes or abandons it")
-        )
-    if "journal" in document:
-        lines.append(
-            (
-                "journal",
-                f"{document['journal']['path']}: {document['journal']['events']} events, chain intact",
-            )
-        )
-    lines += [("note", reason) for reason in document.get("reasons", [])]
-    return "\n".join(f"{name:<10}{text}" for name, text in lines)
+    return lines
 
 
 def _decisions(body: Mapping[str, Any], targets: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
