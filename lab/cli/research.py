@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
     app.command("bench", epilog="Example: mnemo bench --only sweep --json")(_bench)
 
 
-def _demo(root: Root = Path(), seed: Seed = 0, workers: Workers = 2, json: Json = False) -> None:
+def _demo(root: Root = Path(), seed: Seed = 0, workers: Workers = 1, json: Json = False) -> None:
     """Go the whole way on bundled data: bars, walk-forward, MLflow, tearsheet, one tick of the bridge."""
     from lab.pipeline.demo import run_demo, summary
 

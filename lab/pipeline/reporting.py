@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from lab.core.errors import DataError
 from lab.report import tearsheet
-from lab.tracking import Tracker
+from lab.tracking import TrackedRun, Tracker
 
 __all__ = ["write_tearsheet"]
 
 
 def write_tearsheet(run_id: str, *, root: Path) -> Path:
-    """Write the tearsheet of a run to ``reports/<strategy_id>-<run_id>.html`` and return its path.
+    """Write the tearsheet of a run to ``reports/<strategy_id>-<run id>.html`` and return its path.
 
     Raises
     ------
     ConfigError
         If no run has that id.
+    DataError
+        If the run left no artifacts to report on.
     """
     run = Tracker(root).load_run(run_id)
-    raise SystemExit(run and tearsheet)
+    if "result.json" not in run.artifacts:
+        raise DataError(
+            f"run {run_id} has no result to report; it is a part of another run, or never completed"
+        )
+    name = f"{run.result['strategy_id']}-{run_id[:8]}.html"
+    return tearsheet(run.artifacts["result.json"].parent, root / "reports" / name, run=_record(run))
+
+
+def _record(run: TrackedRun) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "kind": run.kind,
+        "status": run.status,
+        "started": run.started.isoformat(),
+        "ended": None if run.ended is None else run.ended.isoformat(),
+        "params": dict(run.params),
+        "metrics": dict(run.metrics),
+        "tags": dict(run.tags),
+    }

@@ -20,7 +20,7 @@ from lab.strategies import StrategyInstance
 from lab.tracking import ChildRecord, RunRecord, Tracker
 from lab.validation.splits import WalkForward
 
-__all__ = ["TuneRun", "splitter_of", "tune"]
+__all__ = ["TuneRun", "tune"]
 
 _PRINTED: Final = (
     "folds",
@@ -60,18 +60,6 @@ class TuneRun:
     instance: StrategyInstance
     search: WalkForwardResult
     document: dict[str, Any]
-
-
-def splitter_of(instance: StrategyInstance) -> WalkForward:
-    """Return the walk-forward splitter that the instance's ``search`` section describes."""
-    settings = instance.search
-    return WalkForward(
-        train_size=settings.train_bars,
-        test_size=settings.test_bars,
-        purged_size=settings.purged_bars,
-        embargo_size=settings.embargo_bars,
-        expand_train=settings.splitter == "expanding",
-    )
 
 
 def tune(
@@ -114,7 +102,7 @@ def tune(
     found = walk_forward(
         inputs.instance,
         inputs.panel,
-        splitter=splitter_of(inputs.instance),
+        splitter=WalkForward.from_settings(inputs.instance.search),
         trials=inputs.instance.search.trials if trials is None else trials,
         seed=seed,
         workers=workers,
