@@ -119,7 +119,8 @@ def _execute(content: Any, parameters: Mapping[str, Any], notebook: Path, folder
         )
     except PapermillExecutionError as error:
         raise ReportError(
-            f"{notebook.name}, cell {error.cell_index + 1}: {error.ename}: {error.evalue}. Nothing was published"
+            f"{notebook.name}, cell {error.cell_index + 1}: {error.ename}: {error.evalue}. "
+            "Nothing was published"
         ) from error
     except (DeadKernelError, RuntimeError, TimeoutError) as error:
         said = _tail(folder / "kernel.log")

@@ -98,9 +98,7 @@ def _odds(found: Luck, deflated: float) -> str:
     best = (
         "" if found.expected_max_sharpe is None else f" (their best would be {found.expected_max_sharpe:.2f})"
     )
-    chance = (
-        "less than 1 %" if deflated < 0.01 else "more than 99 %" if deflated > 0.99 else f"{deflated:.0%}"
-    )
+    chance = "less than 1%" if deflated < 0.01 else "more than 99%" if deflated > 0.99 else f"{deflated:.0%}"
     return f"The probability that this is more than the luck{trials} without skill{best} is {chance}."
 
 
@@ -116,8 +114,8 @@ def _invalid(report: ReportInput) -> str:
     proof = report.certificate
     if proof is not None and (proof.get("mismatches") or proof.get("leaks")):
         return (
-            "The signal is not causal: recomputed from its last window, or without the future, it gives other "
-            f"weights ({proof.get('mismatches', 0)} of {proof.get('bars_checked', '?')} bars)."
+            "The signal is not causal: recomputed from its last window, or without the future, it gives "
+            f"other weights ({proof.get('mismatches', 0)} of {proof.get('bars_checked', '?')} bars)."
         )
     return ""
 

@@ -13,7 +13,7 @@ from lab.report.blocks.detail import (
     tails,
     trades,
 )
-from lab.report.blocks.overview import drawdowns, figures_of_merit, headline, heat_map, years
+from lab.report.blocks.overview import drawdowns, figures_of_merit, ground, headline, heat_map, years
 from lab.report.page.markup import note
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "figures_of_merit",
     "fold_summary",
     "folds",
+    "ground",
     "headline",
     "heat_map",
     "markets",

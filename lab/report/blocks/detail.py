@@ -11,6 +11,7 @@ from lab.report.inputs import ReportInput
 from lab.report.page.markup import (
     Column,
     Html,
+    beside,
     count,
     date,
     decimal,
@@ -45,16 +46,18 @@ __all__ = [
     "trades",
 ]
 
-_TAILS: Final = {
+_MIDDLE: Final = {
     "best": "best bar",
     "worst": "worst bar",
     "mean": "mean",
     "median": "median",
     "deviation": "standard deviation",
-    "value_at_risk_0.05": "5 % quantile (value at risk)",
-    "expected_shortfall_0.05": "mean at or below it (expected shortfall)",
-    "value_at_risk_0.01": "1 % quantile (value at risk)",
-    "expected_shortfall_0.01": "mean at or below it (expected shortfall)",
+}
+_TAILS: Final = {
+    "value_at_risk_0.05": "5% value at risk",
+    "expected_shortfall_0.05": "5% expected shortfall",
+    "value_at_risk_0.01": "1% value at risk",
+    "expected_shortfall_0.01": "1% expected shortfall",
 }
 
 
@@ -66,7 +69,7 @@ def doubt(report: ReportInput) -> Html:
     return facts(
         {
             "Sharpe ratio": decimal(found.sharpe),
-            "95 % interval": ""
+            "95% interval": ""
             if found.interval is None
             else f"{decimal(found.interval[0])} to {decimal(found.interval[1])}",
             "probability above 0, one trial": _maybe(found.probabilistic_sharpe, percent),
@@ -75,7 +78,7 @@ def doubt(report: ReportInput) -> Html:
             "deflated Sharpe ratio": _maybe(found.deflated_sharpe, percent),
             "probability of overfitting": _maybe(found.pbo, percent),
             "length of the sample": f"{found.years:.1f} years",
-            "needed for 95 %, one trial": years,
+            "needed for 95%, one trial": years,
         },
         name="doubt",
     )
@@ -127,7 +130,7 @@ def regimes(frame: pl.DataFrame, *, window: str) -> Html:
         Column("hit_ratio", "bars with a gain", percent),
     )
     rule = (
-        f"Bull: buy and hold gained more than 10 % over the {window} before the bar; bear: lost more; the bar "
+        f"Bull: buy and hold gained more than 10% over the {window} before the bar; bear: lost more; the bar "
         "itself does not count. Bars of one regime are joined end to end."
     )
     return table(frame, columns, name="regimes", caption=rule)
@@ -136,14 +139,11 @@ def regimes(frame: pl.DataFrame, *, window: str) -> Html:
 def tails(frame: pl.DataFrame) -> Html:
     """Return quantiles and shortfalls of the returns per bar."""
     values = dict(frame.iter_rows())
-    shown: dict[str, Any] = {}
-    for name, title in _TAILS.items():
-        level = name.rpartition("_")[2]
-        key = f"{title}, {float(level):.0%}" if name.startswith("expected") else title
-        shown[key] = _percent_two(values[name])
-    shown["skewness"] = decimal(values["skewness"])
-    shown["kurtosis (normal: 3)"] = decimal(values["kurtosis"])
-    return facts(shown, name="distribution")
+    middle = {title: _percent_two(values[name]) for name, title in _MIDDLE.items()}
+    outer = {title: _percent_two(values[name]) for name, title in _TAILS.items()}
+    outer["skewness"] = decimal(values["skewness"])
+    outer["kurtosis (normal: 3)"] = decimal(values["kurtosis"])
+    return beside(facts(middle, name="distribution"), facts(outer, name="tails"))
 
 
 def markets(frame: pl.DataFrame) -> Html:
@@ -248,11 +248,10 @@ def provenance(report: ReportInput) -> Html:
     """Return hashes, versions, seed, run id and the commands that make run and page again."""
     run_id, kind = report.text("run_id"), report.text("kind") or "backtest"
     settings = report.result.get("best_parameters") or report.result.get("parameters") or {}
+    again = f"mnemo {kind} config.yaml --seed {report.text('seed') or 0}  (config.yaml: the run's artifact)"
     known = {
         "run": run_id,
-        "run again": f"mnemo {kind} config.yaml --seed {report.text('seed') or 0}  (config.yaml: the run's artifact)"
-        if run_id
-        else "",
+        "run again": again if run_id else "",
         "this page again": f"mnemo report {run_id}" if run_id else "",
         "code": report.text("code_version"),
         "strategy": " ".join(

@@ -13,9 +13,12 @@ from lab.report.page.markup import (
     NOTHING,
     Column,
     Html,
+    below,
+    beside,
     count,
     date,
     decimal,
+    framed,
     join,
     note,
     percent,
@@ -26,7 +29,7 @@ from lab.report.page.markup import (
 from lab.report.tables import account, luck, monthly_returns
 from lab.report.verdict import REQUIRED_CONFIDENCE, verdict
 
-__all__ = ["drawdowns", "figures_of_merit", "headline", "heat_map", "years"]
+__all__ = ["drawdowns", "figures_of_merit", "ground", "headline", "heat_map", "years"]
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Groups of (metric, title, how it is written); definitions: lab.backtest.compute_metrics.
@@ -89,7 +92,7 @@ def headline(report: ReportInput) -> Html:
         ("trials counted", count(found.n_trials), _best(found.expected_max_sharpe)),
         ("annualised return", _metric(report, "annualised_return", signed_percent), _against(report)),
         ("largest drawdown", _metric(report, "max_drawdown", percent), _theirs(report, "max_drawdown")),
-        ("prob. of overfitting", percent(found.pbo), "half would be chance"),
+        ("prob. of overfitting", percent(found.pbo), "50% is chance"),
     )
     cells = "".join(
         f'<div class="tile"><span>{text(name)}</span><b>{text(value)}</b><small>{text(remark)}</small></div>'
@@ -106,6 +109,20 @@ def headline(report: ReportInput) -> Html:
     )
 
 
+def ground(report: ReportInput) -> Html:
+    """Return what the ground of the growth figure says about in and out of sample."""
+    folds = report.table("folds")
+    if folds is None:
+        said = "Orange ground: one set of parameters on bars known when it was chosen; nothing held out."
+    else:
+        said = (
+            f"All is out of sample: the test windows of {folds.height} folds, joined; bands mark every other."
+        )
+    if report.table("in_sample") is not None:
+        said += " Dotted on orange ground: in sample."
+    return Html(below(f"Net of costs, on a log scale. {said}"))
+
+
 def figures_of_merit(report: ReportInput) -> Html:
     """Return all logged metrics beside those of buy and hold."""
     mine, theirs = report.metrics, report.benchmark_metrics
@@ -119,20 +136,15 @@ def figures_of_merit(report: ReportInput) -> Html:
             continue
         rows = [f'<tr><th class="t group" colspan=3 scope=colgroup>{text(group)}</th></tr>']
         rows += [
-            f"<tr><th class=t scope=row>{text(title)}</th>{Column(name, '', write, tint=True).cell(mine[name])}"
-            f"{Column(name, '', write, tint=True).cell(_other(theirs, name))}</tr>"
+            f"<tr><th class=t scope=row>{text(title)}</th>{_cell(mine[name], write)}"
+            f"{_cell(_other(theirs, name), write)}</tr>"
             for name, title, write in shown
         ]
         columns.append("".join(rows))
     if not columns:
         return note("No metrics were recorded.")
     halves = ("".join(columns[:2]), "".join(columns[2:]))
-    parts = [
-        f'<div class="half scroll"><table class="data" data-name="metrics">{head}<tbody>{half}</tbody></table></div>'
-        for half in halves
-        if half
-    ]
-    return Html(f'<div class="cells">{"".join(parts)}</div>')
+    return beside(*(Html(framed(f"{head}<tbody>{half}</tbody>", "metrics")) for half in halves if half))
 
 
 def heat_map(path: pl.DataFrame) -> Html:
@@ -192,6 +204,10 @@ def drawdowns(frame: pl.DataFrame) -> Html:
     )
 
 
+def _cell(value: float | None, write: Any) -> str:
+    return Column("", "", write, tint=True).cell(value)
+
+
 def _markets(report: ReportInput) -> str:
     names = report.markets
     return ", ".join(names) if len(names) <= 3 else f"{len(names)} markets"
@@ -207,7 +223,7 @@ def _other(metrics: dict[str, float], name: str) -> float | None:
 
 
 def _interval(interval: tuple[float, float] | None) -> str:
-    return "" if interval is None else f"95 %: {decimal(interval[0])} to {decimal(interval[1])}"
+    return "" if interval is None else f"95%: {decimal(interval[0])} to {decimal(interval[1])}"
 
 
 def _best(expected: float | None) -> str:

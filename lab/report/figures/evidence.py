@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -27,41 +28,36 @@ from lab.report.tables import Luck
 __all__ = ["degradation", "folds", "luck", "overfitting", "plateau", "slices"]
 
 _TRIALS_DRAWN: Final = 3_000
+_TWO_SIDED: Final = 1.959964  # deviations in a 95% interval
 
 
 def luck(found: Luck) -> go.Figure:
-    """Draw the Sharpe ratio with its 95 % interval against 0 and against the luck of the trials."""
-    low, high = found.interval or (found.sharpe, found.sharpe)
-    point = go.Scatter(
-        x=[found.sharpe],
-        y=[0],
-        mode="markers",
-        marker={"size": 13, "color": STRATEGY},
-        error_x={
-            "type": "data",
-            "symmetric": False,
-            "array": [high - found.sharpe],
-            "arrayminus": [found.sharpe - low],
-            "color": STRATEGY,
-            "thickness": 2.5,
-            "width": 7,
-        },
-        hovertemplate=f"Sharpe ratio {found.sharpe:.2f}, 95 % interval {low:.2f} to {high:.2f}<extra></extra>",
-        showlegend=False,
-    )
-    marks = [(0.0, "no skill", MUTED)]
-    if found.expected_max_sharpe is not None:
+    """Draw how sure the Sharpe ratio is: its sampling distribution, cut at the luck of the trials.
+
+    The area to the right of the cut is the deflated Sharpe ratio, to within the approximation that both make.
+    """
+    low, high = found.interval or (found.sharpe - 1.0, found.sharpe + 1.0)
+    error = (high - low) / 2 / _TWO_SIDED
+    cut = found.expected_max_sharpe
+    start, stop = found.sharpe - 4 * error, found.sharpe + 4 * error
+    parts = [(start, stop, STRATEGY)]
+    if cut is not None:
+        parts = [(start, min(max(cut, start), stop), LOSS), (min(max(cut, start), stop), stop, STRATEGY)]
+    traces = [_bell(found.sharpe, error, *part) for part in parts]
+    marks = [(0.0, "no skill", MUTED), (found.sharpe, "observed", STRATEGY)]
+    if cut is not None:
         trials = "the trials" if found.n_trials is None else f"{found.n_trials:,} trials"
-        marks.append((found.expected_max_sharpe, f"best of {trials} by luck", LOSS))
+        marks.append((cut, f"best of {trials} by luck", LOSS))
     return figure(
-        [point],
-        height=150,
-        margin={"l": 16, "r": 16, "t": 30, "b": 44},
-        hovermode="closest",
+        traces,
+        height=290,
+        margin={"l": 12, "r": 12, "t": 64, "b": 44},
+        hovermode=False,
+        showlegend=False,
         shapes=[_upright(x, colour) for x, _, colour in marks],
-        annotations=[_above(x, text, colour) for x, text, colour in marks],
-        xaxis=axis("annualised Sharpe ratio, 95 % interval", tickformat="~g"),
-        yaxis=axis(visible=False, range=[-1, 1], fixedrange=True),
+        annotations=[_above(x, text, colour, row) for row, (x, text, colour) in enumerate(sorted(marks))],
+        xaxis=axis("annualised Sharpe ratio", tickformat="~g", showgrid=False),
+        yaxis=axis(visible=False, rangemode="tozero", fixedrange=True),
     )
 
 
@@ -163,7 +159,12 @@ def plateau(frame: pl.DataFrame, parameters: Sequence[str], chosen: pl.DataFrame
         zmin=-reach,
         zmax=reach,
         colorscale=[[0.0, LOSS], [0.5, SURFACE], [1.0, STRATEGY]],
-        colorbar={"title": {"text": "median<br>Sharpe"}, "thickness": 10, "outlinewidth": 0, "len": 0.9},
+        colorbar={
+            "title": {"text": "median<br>Sharpe", "font": {"size": 12}},
+            "thickness": 10,
+            "outlinewidth": 0,
+            "len": 0.9,
+        },
         hovertemplate=f"{label(first)} %{{x:.4~g}}, {label(second)} %{{y:.4~g}}: %{{z:.2f}}<extra></extra>",
         xgap=1,
         ygap=1,
@@ -218,7 +219,7 @@ def slices(trials: pl.DataFrame, parameters: Sequence[str], most: int = 4) -> go
         )
         domain = [(number - 1) * width + 0.02, number * width - 0.02]
         layout[f"xaxis{suffix}"] = axis(
-            label(name, 18), domain=domain, showgrid=False, nticks=4, tickformat="~g"
+            label(name, 18), domain=domain, showgrid=False, nticks=4, tickangle=0, tickformat="~g"
         )
     zero = axis("training Sharpe ratio", zeroline=True, zerolinecolor=BENCHMARK, tickformat="~g")
     return figure(traces, height=360, hovermode="closest", showlegend=False, yaxis=zero, **layout)
@@ -271,9 +272,28 @@ def _upright(x: float, colour: str) -> dict[str, Any]:
     return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "line": line}
 
 
-def _above(x: float, text: str, colour: str) -> dict[str, Any]:
-    note = {"x": x, "y": 1.0, "yref": "paper", "yanchor": "bottom", "text": text, "showarrow": False}
-    return {**note, "font": {"color": colour, "size": 12}}
+def _above(x: float, text: str, colour: str, row: int) -> dict[str, Any]:
+    place = {
+        "x": x,
+        "y": 1.0,
+        "yref": "paper",
+        "yanchor": "bottom",
+        "yshift": 16 * (2 - row),
+        "xanchor": "left",
+    }
+    return {**place, "text": text, "showarrow": False, "font": {"color": colour, "size": 12}}
+
+
+def _bell(centre: float, error: float, start: float, stop: float, colour: str) -> go.Scatter:
+    steps = [start + (stop - start) * step / 60 for step in range(61)]
+    return go.Scatter(
+        x=steps,
+        y=[math.exp(-0.5 * ((x - centre) / error) ** 2) if error > 0 else 0.0 for x in steps],
+        mode="lines",
+        line={"color": colour, "width": 1.5},
+        fill="tozeroy",
+        fillcolor=colour + "40",
+    )
 
 
 def _corner(text: str) -> dict[str, Any]:

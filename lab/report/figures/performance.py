@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import plotly.graph_objects as go
@@ -11,7 +12,6 @@ from lab.report.figures.style import (
     ACCENT,
     BAND,
     BENCHMARK,
-    GRID,
     INK,
     LOSS,
     MUTED,
@@ -44,7 +44,8 @@ def growth(
     drawdowns : polars.DataFrame
         Of :func:`lab.report.tables.drawdown_periods`; their ranks are written at the troughs.
     folds : polars.DataFrame, optional
-        ``test_start, test_end``: every other one gets a band.
+        ``test_start, test_end``: every other one gets a band. Without folds nothing was held out, and all of
+        the ground is orange.
     in_sample : polars.DataFrame, optional
         ``ts, equity`` of bars that were trained on: drawn dashed on an orange ground, ending where the
         out-of-sample path starts.
@@ -52,13 +53,14 @@ def growth(
     path = thin(account.with_columns(underwater(account["wealth"])), "wealth", _POINTS)
     x = stamps(path["ts"])
     traces: list[Any] = []
-    shapes = _bands(folds)
+    shapes = [_span(x[0], x[-1], ACCENT, 0.07)] if folds is None else _bands(folds)
     if in_sample is not None:
         traces.append(_trained(in_sample, before=account["ts"][0]))
         shapes.append(_span(str(in_sample["ts"][0]), x[0], ACCENT, 0.10))
     if path["benchmark"].null_count() < path.height:
         traces.append(_line(x, path["benchmark"], "buy and hold", BENCHMARK, width=1.4, hover="%{y:.2f}"))
     traces.append(_line(x, path["wealth"], "strategy", STRATEGY, width=2, hover="%{y:.2f}"))
+    deepest = min(float(path["drawdown"].min() or 0.0), -0.01)  # type: ignore[arg-type]
     depth = _line(x, path["drawdown"], "drawdown", LOSS, width=1.2, hover="%{y:.1%}")
     depth.update(yaxis="y2", fill="tozeroy", fillcolor=LOSS + "30", showlegend=False)
     traces.append(depth)
@@ -69,12 +71,12 @@ def growth(
         annotations=[_rank(row) for row in drawdowns.iter_rows(named=True)],
         xaxis=axis(anchor="y2", hoverformat="%d %b %Y"),
         yaxis=axis("growth of 1, log", type="log", domain=[0.33, 1.0], dtick="D2", tickformat="~g"),
-        yaxis2=axis("drawdown", domain=[0.0, 0.27], tickformat=".0%", rangemode="tozero"),
+        yaxis2=axis("drawdown", domain=[0.0, 0.27], tickformat=".0%", range=[1.3 * deepest, 0.0]),
     )
 
 
 def rolling(frame: pl.DataFrame, *, window: str) -> go.Figure:
-    """Draw rolling Sharpe ratio, volatility and beta of :func:`lab.report.tables.rolling`, one above another."""
+    """Draw the Sharpe ratio, volatility and beta of :func:`lab.report.tables.rolling` in three panels."""
     path = thin(frame.with_columns(pl.col("sharpe").fill_null(0.0).alias("_")), "_", _POINTS)
     x = stamps(path["ts"])
     panels = (("sharpe", "Sharpe ratio", STRATEGY, ".2f"), ("volatility", "volatility", ACCENT, ".0%"))
@@ -91,18 +93,24 @@ def rolling(frame: pl.DataFrame, *, window: str) -> go.Figure:
         )
         layout[f"yaxis{suffix}"]["zerolinecolor"] = BENCHMARK
     return figure(
-        traces, height=430, xaxis=axis(anchor="y3", hoverformat="%d %b %Y"), meta={"window": window}, **layout
+        traces,
+        height=430,
+        showlegend=False,
+        xaxis=axis(anchor="y3", hoverformat="%d %b %Y"),
+        meta={"window": window},
+        **layout,
     )
 
 
 def histogram(bins: pl.DataFrame, *, bar: str) -> go.Figure:
     """Draw the distribution of returns of :func:`lab.report.tables.histogram` with its normal twin."""
+    highest = math.log10(max(float(bins["count"].max() or 1.0), 1.0))  # type: ignore[arg-type]
     middle = (bins["left"] + bins["right"]) / 2
     bars = go.Bar(
         x=numbers(middle),
         y=numbers(bins["count"]),
         width=numbers(bins["right"] - bins["left"]) * 0.9,
-        marker={"color": [LOSS if value < 0 else STRATEGY for value in middle], "line": {"width": 0}},
+        marker={"color": [_side(*edges) for edges in bins.select("left", "right").iter_rows()]},
         name="observed",
         hovertemplate="%{y:.0f} bars<extra>observed</extra>",
         showlegend=False,
@@ -113,7 +121,7 @@ def histogram(bins: pl.DataFrame, *, bar: str) -> go.Figure:
         [bars, normal],
         height=330,
         xaxis=axis(f"return per {bar}", tickformat=".0%", hoverformat=".2%"),
-        yaxis=axis("bars, log", type="log", range=[-0.3, None], dtick=1),
+        yaxis=axis("bars, log", type="log", range=[-0.3, highest + 0.15], dtick=1),
         bargap=0,
     )
 
@@ -162,9 +170,11 @@ def _trained(in_sample: pl.DataFrame, before: Any) -> go.Scatter:
     return line.update(line={"dash": "dot", "color": ACCENT, "width": 1.4})
 
 
-def _bands(folds: pl.DataFrame | None) -> list[dict[str, Any]]:
-    if folds is None:
-        return []
+def _side(left: float, right: float) -> str:
+    return LOSS if right <= 0 else STRATEGY if left >= 0 else BENCHMARK
+
+
+def _bands(folds: pl.DataFrame) -> list[dict[str, Any]]:
     ends = zip(stamps(folds["test_start"]), stamps(folds["test_end"]), strict=True)
     return [_span(start, end, BAND, 1.0) for start, end in list(ends)[::2]]
 
@@ -193,7 +203,6 @@ def _rank(row: dict[str, Any]) -> dict[str, Any]:
         "yref": "y2",
         "text": str(row["rank"]),
         "showarrow": False,
-        "yshift": 9,
+        "yshift": -10,
         "font": {"size": 11, "color": INK},
-        "bordercolor": GRID,
     }

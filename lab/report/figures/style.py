@@ -1,4 +1,4 @@
-"""One look for every figure: palette, fonts, axes. Colours are those of the light page; it knows the dark ones."""
+"""One look for every figure: palette, fonts, axes; for each light colour the one a dark page swaps it for."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def figure(traces: Sequence[Any], *, height: int = 320, **layout: Any) -> go.Fig
     common: dict[str, Any] = {
         "template": _NO_TEMPLATE,
         "height": height,
-        "margin": {"l": 56, "r": 12, "t": 34, "b": 36},
+        "margin": {"l": 56, "r": 12, "t": 34 if layout.get("showlegend", True) else 16, "b": 36},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": FONT, "size": 12, "color": MUTED},

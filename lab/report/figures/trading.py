@@ -110,10 +110,13 @@ def prices(series: Mapping[str, tuple[pl.DataFrame, pl.DataFrame]]) -> go.Figure
     buttons = [
         {
             "label": label(name, 60),
-            "method": "restyle",
-            "args": [{"visible": [number == row for row in range(count) for _ in range(3)]}],
+            "method": "update",
+            "args": [
+                {"visible": [number == row for row in range(count) for _ in range(3)]},
+                {"yaxis": _price_axis(closes["close"])},
+            ],
         }
-        for number, name in enumerate(series)
+        for number, (name, (closes, _)) in enumerate(series.items())
     ]
     menu = {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
     return figure(
@@ -122,8 +125,17 @@ def prices(series: Mapping[str, tuple[pl.DataFrame, pl.DataFrame]]) -> go.Figure
         hovermode="closest",
         updatemenus=[menu] if count > 1 else [],
         xaxis=axis(hoverformat="%d %b %Y"),
-        yaxis=axis("price, log", type="log", tickformat="~s", nticks=6),
+        yaxis=_price_axis(next(iter(series.values()))[0]["close"]) if series else axis(),
     )
+
+
+def _price_axis(closes: pl.Series) -> dict[str, Any]:
+    """Return a log axis with readable ticks where prices span a decade or so, else a linear one."""
+    low, high = (float(value or 1.0) for value in (closes.min(), closes.max()))  # type: ignore[arg-type]
+    span = high / low if low > 0 else 1.0
+    if span < 6:
+        return axis("price", type="linear", tickformat="~s", nticks=6)
+    return axis("price, log", type="log", tickformat="~s", dtick="D2" if span < 2_000 else 1)
 
 
 def _marks(marks: pl.DataFrame, kind: str, *, visible: bool) -> go.Scatter:

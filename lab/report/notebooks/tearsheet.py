@@ -13,9 +13,10 @@
 # %% [markdown] tags=["hide"]
 # # Tearsheet
 #
-# Copy this file, change what you like and pass it to `lab.report.tearsheet(..., notebook=...)`. To work on it
-# in JupyterLab, set `folder` to the folder of a run's artifacts and run the cells. A markdown cell that begins
-# with `## ` opens a section of the page; cells tagged `half` share a row; cells tagged `hide` stay off it.
+# Copy this file, change what you like and pass it to `lab.report.tearsheet(..., notebook=...)`. To work on
+# it in JupyterLab, set `folder` to the folder of a run's artifacts and run the cells. A markdown cell that
+# begins with `## ` opens a section of the page; cells tagged `half` share a row; those tagged `hide` stay
+# off it.
 
 # %% tags=["parameters"]
 folder = ""  # of the run's artifacts
@@ -40,8 +41,9 @@ blocks.headline(report)
 
 # %% [markdown]
 # ## Growth
-# Net of costs, on a log scale. Everything shown in blue is out of sample where the run was walked forward:
-# bands mark every other test window.
+
+# %%
+blocks.ground(report)
 
 # %%
 figures.performance.growth(account, worst, folds=folds, in_sample=report.table("in_sample"))
@@ -56,7 +58,7 @@ blocks.drawdowns(worst)
 blocks.figures_of_merit(report)
 
 # %% [markdown]
-# ## Months and years
+# ## Calendar
 
 # %%
 blocks.heat_map(account)
@@ -122,7 +124,7 @@ rolling = tables.rolling(account, window=window, periods_per_year=report.periods
 figures.performance.rolling(rolling, window=span)
 
 # %% [markdown]
-# ## Returns per bar
+# ## Distribution
 
 # %% tags=["half"]
 bins = tables.histogram(account["return"])
@@ -148,7 +150,7 @@ blocks.regimes(regimes, window=span) if regimes.height else blocks.note(
 )
 
 # %% [markdown]
-# ## Positions and costs
+# ## Positions
 
 # %%
 held = tables.held_weights(report, markets=markets_shown)
@@ -167,7 +169,10 @@ figures.trading.costs(tables.monthly_trading(returns)) if returns is not None el
 # %%
 bars = report.table("bars")
 figures.trading.prices(
-    {market: (tables.market_prices(bars, market), tables.fills(report, market)) for market in report.markets}
+    {
+        market: (tables.market_prices(bars, market, within=account["ts"]), tables.fills(report, market))
+        for market in report.markets
+    }
 ) if bars is not None else blocks.note("Prices were not recorded.")
 
 # %%

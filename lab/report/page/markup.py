@@ -14,10 +14,12 @@ import polars as pl
 __all__ = [
     "Column",
     "Html",
+    "beside",
     "count",
     "date",
     "decimal",
     "facts",
+    "framed",
     "join",
     "money",
     "note",
@@ -164,6 +166,12 @@ def facts(pairs: Mapping[str, Any], *, name: str) -> Html:
         for key, value in pairs.items()
     )
     return Html(framed(f"<tbody>{rows}</tbody>", name, "facts"))
+
+
+def beside(*parts: Html) -> Html:
+    """Return pieces that share a row on wide screens."""
+    cells = "".join(f'<div class="half">{part.markup}</div>' for part in parts)
+    return Html(f'<div class="cells">{cells}</div>')
 
 
 def note(message: str) -> Html:

@@ -22,8 +22,9 @@
     delete figure.layout.updatemenus;
     const select = plot.querySelector("select");
     if (menu && select) {
-      const shown = menu.buttons[select.selectedIndex].args[0].visible;
-      figure.data.forEach((trace, number) => { trace.visible = shown[number]; });
+      const [traces, layout] = menu.buttons[select.selectedIndex].args;
+      figure.data.forEach((trace, number) => { trace.visible = traces.visible[number]; });
+      Object.assign(figure.layout, layout);
     }
     if (window.innerWidth < 600) figure.layout.margin = Object.assign({}, figure.layout.margin, { l: 40, r: 6 });
     if (printing) figure.layout.width = plot.classList.contains("slim") ? printWidth / 2 - 12 : printWidth;
@@ -103,7 +104,7 @@
     }
     tools.append(tool("CSV", "Save the data of this figure", () => save(plot.dataset.name, figureRows(plot))));
     plot.append(tools);
-    if (menu) plot.prepend(tools);
+    if (menu) { tools.classList.add("wide"); plot.prepend(tools); }
   });
   document.querySelectorAll("table.data").forEach((table) => {
     const tools = document.createElement("div");

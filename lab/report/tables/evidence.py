@@ -49,9 +49,9 @@ class Luck:
     years : float
         Length of the sample.
     years_needed : float or None
-        Length at which this Sharpe ratio would be above 0 with 95 % confidence; infinite if none is enough.
+        Length at which this Sharpe ratio would be above 0 with 95% confidence; infinite if none is enough.
     interval : pair of float or None
-        Of the Sharpe ratio, annualised, with 95 % confidence, from the length and shape of the returns.
+        Of the Sharpe ratio, annualised, with 95% confidence, from the length and shape of the returns.
     """
 
     sharpe: float
@@ -94,7 +94,7 @@ def _alone(
     try:
         probabilistic = probabilistic_sharpe_ratio(found.sharpe, n_observations=len(returns), **shape)
         needed = min_track_record_length(found.sharpe, **shape) / periods_per_year
-        # The bars that a distance of 1 would need at 97.5 % say how wide the two-sided interval is.
+        # The bars that a distance of 1 would need at 97.5% say how wide the two-sided interval is.
         bars = min_track_record_length(found.sharpe, benchmark=found.sharpe - 1.0, confidence=0.975, **shape)
     except ConfigError:  # moments of so few returns that they belong to no distribution
         return None, None, None
@@ -120,7 +120,7 @@ def varying_parameters(trials: pl.DataFrame) -> tuple[str, ...]:
     )
 
 
-def plateau(trials: pl.DataFrame, parameters: Sequence[str], bins: int = 14) -> pl.DataFrame:
+def plateau(trials: pl.DataFrame, parameters: Sequence[str], bins: int = 24) -> pl.DataFrame:
     """Return the median training Sharpe ratio by value of one or two parameters, over all folds.
 
     Columns: the parameters' names, ``sharpe``, ``trials``. A parameter with more than `bins` values is cut

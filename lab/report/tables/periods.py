@@ -96,7 +96,7 @@ def rolling(account: pl.DataFrame, *, window: int, periods_per_year: float) -> p
 
 
 def histogram(returns: pl.Series, bins: int = 60) -> pl.DataFrame:
-    """Return counts in equal bins, with what a normal distribution would have: ``left, right, count, normal``.
+    """Return counts in equal bins and those of a normal distribution: ``left, right, count, normal``.
 
     The outermost bins take what lies beyond five standard deviations, so that one crash does not squeeze the
     rest into a line. Empty for returns that do not vary.

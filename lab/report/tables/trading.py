@@ -20,6 +20,12 @@ __all__ = [
 ]
 
 OTHERS: Final = "others"
+_MARKS: Final = {
+    "ts": pl.Datetime("us", "UTC"),
+    "kind": pl.String,
+    "price": pl.Float64,
+    "return": pl.Float64,
+}
 
 
 def held_weights(report: ReportInput, markets: int = 8, rows: int = 1_500) -> pl.DataFrame | None:
@@ -59,7 +65,7 @@ def held_weights(report: ReportInput, markets: int = 8, rows: int = 1_500) -> pl
 
 
 def monthly_trading(returns: pl.DataFrame) -> pl.DataFrame:
-    """Return turnover and costs by month: ``month`` (its first day), ``turnover``, ``cost``, ``cumulative_cost``.
+    """Return turnover and costs by month: ``month`` (first day), ``turnover, cost, cumulative_cost``.
 
     Sums of the per-bar fractions of equity. Bars without a recorded turnover count as none traded.
     """
@@ -105,27 +111,50 @@ def extreme_trades(trades: pl.DataFrame, each: int = 5) -> pl.DataFrame:
     return pl.concat([ordered.head(each), ordered.tail(each)])
 
 
-def market_prices(bars: pl.DataFrame, market: str, rows: int = 1_500) -> pl.DataFrame:
-    """Return one market's closes, thinned for drawing: ``ts, close``."""
-    own = bars.filter(pl.col("market") == market).select("ts", pl.col("close").fill_nan(None))
+def market_prices(
+    bars: pl.DataFrame, market: str, *, within: pl.Series | None = None, rows: int = 1_500
+) -> pl.DataFrame:
+    """Return one market's closes between the first and last time of `within`, thinned: ``ts, close``."""
+    own = bars.filter(pl.col("market") == market)
+    if within is not None:
+        own = own.filter(pl.col("ts").is_between(within.min(), within.max()))  # type: ignore[arg-type]
+    own = own.select("ts", pl.col("close").fill_nan(None))
     return thin(own.drop_nulls(), "close", rows)
 
 
 def fills(report: ReportInput, market: str) -> pl.DataFrame:
-    """Return where one market was entered and left: ``ts, kind, price, note``.
+    """Return where one market was entered and left: ``ts, kind, price, return``.
 
     Kind is ``entry`` (a position is opened) or ``exit`` (nothing is left of it), from the round trips: fills
-    that only change the size of a position are left out. Prices are averages over the round trip's fills.
+    that only change the size of a position are left out. The price is that of the fill at that time; the
+    round trip's average where orders were not recorded. ``return`` is the trade's, at its exit.
     """
     trades = report.table("trades")
-    schema = {"ts": pl.Datetime("us", "UTC"), "kind": pl.String, "price": pl.Float64, "return": pl.Float64}
     if trades is None or not {"entry_price", "exit_price"} <= set(trades.columns):
-        return pl.DataFrame(schema=schema)
+        return pl.DataFrame(schema=_MARKS)
     own = trades.filter(pl.col("market") == market)
-    entries = own.select(
-        ts="entry_ts", kind=pl.lit("entry"), price="entry_price", **{"return": pl.lit(None, dtype=pl.Float64)}
+    nothing = pl.lit(None, dtype=pl.Float64).alias("return")
+    entries = own.select(pl.col("entry_ts").alias("ts"), _kind("entry"), price="entry_price").with_columns(
+        nothing
     )
     exits = own.filter(pl.col("exit_ts").is_not_null()).select(
-        ts="exit_ts", kind=pl.lit("exit"), price="exit_price", **{"return": pl.col("return")}
+        pl.col("exit_ts").alias("ts"), _kind("exit"), pl.col("exit_price").alias("price"), "return"
     )
-    return pl.concat([entries, exits]).sort("ts", "kind")
+    marks = pl.concat([entries, exits])
+    orders = report.table("orders")
+    if orders is None:
+        return marks.sort("ts", "kind")
+    filled = (
+        orders.filter(pl.col("market") == market)
+        .with_columns(kind=pl.when(pl.col("side") == "buy").then(pl.lit("entry")).otherwise(pl.lit("exit")))
+        .group_by("ts", "kind")
+        .agg(filled=pl.col("notional").sum() / pl.col("quantity").sum())
+    )
+    exact = marks.join(filled, on=["ts", "kind"], how="left")
+    return exact.select("ts", "kind", pl.coalesce("filled", "price").alias("price"), "return").sort(
+        "ts", "kind"
+    )
+
+
+def _kind(name: str) -> pl.Expr:
+    return pl.lit(name).alias("kind")
