@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
 from lab.backtest import vectorbt_engine
+from lab.backtest.compare import agree
 from lab.backtest.layout import Array
 from lab.backtest.metrics import Bars
 from lab.backtest.prices import ExecutionPrices
 from lab.costs import Costs
 
-__all__ = ["TOLERANCE", "BacktestResult"]
-
-# Largest relative difference between two engines that keep the same accounts: rounding, nothing else.
-TOLERANCE: Final = 1e-9
+__all__ = ["BacktestResult"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,10 +91,7 @@ class BacktestResult:
     @property
     def status(self) -> str:
         """``OK``, or ``FAILED`` where the engines differ by more than 1e-9: do not use the result."""
-        differences = (self.engine_difference, self.risk_difference)
-        # Written so that a difference that is not a number fails.
-        agree = all(difference is None or difference <= TOLERANCE for difference in differences)
-        return "OK" if agree else "FAILED"
+        return "OK" if agree(self.engine_difference) and agree(self.risk_difference) else "FAILED"
 
     def to_vectorbt(self) -> Any:
         """Return vectorbt's Portfolio of the same backtest, for its plots and statistics.

@@ -9,11 +9,12 @@ import numpy as np
 import polars as pl
 
 from lab.backtest import layout, tables, vectorbt_engine
+from lab.backtest.compare import complaints, equity_difference, weight_difference
 from lab.backtest.inputs import Missing, panel_of, targets_of
 from lab.backtest.layout import Array
 from lab.backtest.metrics import Bars, compute_metrics
 from lab.backtest.prices import ExecutionPrices, PriceName, instant
-from lab.backtest.result import TOLERANCE, BacktestResult
+from lab.backtest.result import BacktestResult
 from lab.backtest.simulate import Trace, check_account, simulate_trace, terms_of
 from lab.backtest.trades import trade_metrics, trade_table
 from lab.core.errors import ConfigError
@@ -27,9 +28,6 @@ __all__ = ["Engine", "Risk", "limits_of", "run_backtest"]
 
 Engine = Literal["fused", "vectorbt", "both"]
 Risk = Limits | RiskSettings | PortfolioRiskSettings
-
-# An account worn down to this share of its capital is compared against it, not against its own last cent.
-_SMALLEST_SHARE = 1e-9
 
 
 def run_backtest(
@@ -181,32 +179,14 @@ def _second_engine(
             prices, targets, theirs, result._targets, result.cost_model, result.cash, result.lag
         )
         return replace(theirs_result, engine=engine)
-    difference = _largest_difference(trace.path[layout.EQUITY], account.path[layout.EQUITY], result.cash)
+    difference = equity_difference(trace.path[layout.EQUITY], account.path[layout.EQUITY], result.cash)
     again = None
     if limits is not None:
         terms = terms_of(result.cost_model, limits, result.cash, result.lag)
         permitted = vectorbt_engine.permitted_again(account, prices, targets, terms)
-        again = _weight_difference(trace.permitted, permitted)
-    notes = [*result.warnings]
-    for what, figure in (("equity", difference), ("permitted weights", again)):
-        if figure is not None and not figure <= TOLERANCE:
-            notes.insert(
-                0, f"FAILED: {what} of the two engines differ by {figure:.3g}, at most 1e-9 expected"
-            )
-    return replace(result, engine_difference=difference, risk_difference=again, warnings=tuple(notes))
-
-
-def _largest_difference(ours: Array, theirs: Array, cash: float) -> float:
-    if not len(ours):
-        return 0.0
-    return float(np.max(np.abs(ours - theirs) / np.maximum(np.abs(ours), _SMALLEST_SHARE * cash)))
-
-
-def _weight_difference(ours: Array, theirs: Array) -> float:
-    if (np.isnan(ours) != np.isnan(theirs)).any():
-        return float("inf")
-    both = ~np.isnan(ours)
-    return float(np.max(np.abs(ours[both] - theirs[both]), initial=0.0))
+        again = weight_difference(trace.permitted, permitted)
+    notes = (*complaints(difference, again), *result.warnings)
+    return replace(result, engine_difference=difference, risk_difference=again, warnings=notes)
 
 
 def _delisted(prices: ExecutionPrices, trace: Trace) -> list[str]:

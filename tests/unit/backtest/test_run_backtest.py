@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lab.backtest import ExecutionPrices, run_backtest
+from lab.backtest import ExecutionPrices, run_backtest, simulate_weights
+from lab.backtest.compare import complaints, equity_difference, weight_difference
 from lab.core.errors import ConfigError, DataError, FrameError, UnknownMarketError, WeightError
 from lab.core.panel import Panel
 from lab.core.settings import RiskSettings
@@ -82,6 +83,25 @@ def test_a_larger_difference_fails_the_result(difference: float) -> None:
     assert result.status == "OK"
     assert replace(result, engine_difference=difference).status == "FAILED"
     assert replace(result, risk_difference=difference).status == "FAILED"
+
+
+def test_differences_between_engines_are_named() -> None:
+    equal, other = np.array([100.0, 1e-12]), np.array([100.0, 2e-12])
+    # An account worn down to nothing is compared against 1e-9 of its capital.
+    assert equity_difference(equal, other, 100.0) == pytest.approx(1e-5)
+    assert equity_difference(equal, other, 1e9) == pytest.approx(1e-12)
+    assert np.isnan(equity_difference(np.array([NAN]), np.array([1.0]), 1.0))
+    assert complaints(1e-9, None) == ()
+    assert len(complaints(NAN, float("inf"))) == 2
+    assert weight_difference(np.array([[0.5]]), np.array([[NAN]])) == float("inf")
+
+
+def test_no_bars_are_a_result_too() -> None:
+    result = run_backtest(flat_panel().rows(0, 0), np.zeros((0, 2)), costs=FREE)
+    assert result.equity.is_empty()
+    assert result.metrics["bars"] == 0.0
+    with pytest.raises(FrameError, match="shape"):
+        simulate_weights(flat_panel(), np.zeros((3, 2)), costs=FREE)
 
 
 def test_vectorbt_alone_gives_the_same_frames() -> None:
