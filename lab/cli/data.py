@@ -13,7 +13,9 @@ from lab.core.errors import ConfigError, MnemoError
 
 app = typer.Typer(help="Bring bars in, judge them, ask for them.", no_args_is_help=True)
 
-Files = Annotated[list[Path], typer.Argument(help="CSV or Parquet files, or folders of them.")]
+Files = Annotated[
+    list[Path], typer.Argument(help="Files, folders of them, or patterns such as 'klines/*.zip'.")
+]
 Exchange = Annotated[
     str | None, typer.Option("--exchange", help="CCXT's id of the exchange the bars are of.")
 ]
@@ -23,7 +25,7 @@ Mapping = Annotated[
         "--map", help="Column names: ts=open_time, market=symbol … Give several, or join them by commas."
     ),
 ]
-Format = Annotated[str, typer.Option("--format", help="auto, csv or parquet.")]
+Format = Annotated[str, typer.Option("--format", help="auto, binance, csv, freqtrade or parquet.")]
 
 
 @app.command(
@@ -42,9 +44,10 @@ def import_(
 ) -> None:
     """Import files of bars; a bad file is refused with its reason and the others go on."""
     from lab.data.importing import import_files
+    from lab.data.reading import listed_files
 
     verdicts = import_files(
-        _listed(files),
+        listed_files(files),
         root=root_folder(root),
         exchange=exchange,
         timeframe=timeframe,
@@ -80,10 +83,11 @@ def check(
 ) -> None:
     """Count what is wrong with bars: gaps, duplicates, violations, spikes, and their quality marks."""
     from lab.data.checking import check_catalog, check_files
+    from lab.data.reading import listed_files
 
     if files:
         found = check_files(
-            _listed(files),
+            listed_files(files),
             exchange=exchange,
             timeframe=timeframe,
             mapping=_mapping(mapping),
@@ -129,14 +133,6 @@ def _show(records: list[dict[str, Any]]) -> None:
     columns = ["market", "timeframe", "bars", "gaps", "missing_bars", "duplicates", "ohlc_violations"]
     columns += ["zero_volume", "spikes", "good", "questionable", "bad"]
     table("Data quality", columns, [[record[column] for column in columns] for record in records])
-
-
-def _listed(paths: list[Path]) -> list[Path]:
-    found: list[Path] = []
-    for path in paths:
-        inside = path.is_dir()
-        found += sorted(p for p in path.iterdir() if p.suffix in {".csv", ".parquet"}) if inside else [path]
-    return found
 
 
 def _mapping(pairs: list[str] | None) -> dict[str, str]:

@@ -95,7 +95,7 @@ def import_files(
     Parameters
     ----------
     paths : iterable of Path
-        CSV or Parquet.
+        CSV, Parquet, Binance's klines (CSV, zip), freqtrade's candles (feather, JSON).
     root : Path
         Folder under which ``data/`` lies.
     exchange : str or None
@@ -160,7 +160,7 @@ def _import(job: _Job, received: Received, raw: RawStore, catalog: Catalog) -> F
         exchange=job.exchange,
         timeframe=str(job.grid),
         format=received.format,
-        mapping=job.mapping,
+        mapping=received.mapping,
         received={},
     )
     known = raw.find(record.key)
@@ -192,6 +192,8 @@ def _judge(job: _Job, received: Received, arrival: datetime) -> pl.DataFrame:
     """Return the complete bars of a file whose bars are what was stated; DataError naming the file if not."""
     bars = received.bars
     try:
+        if received.timeframe not in {None, job.grid}:
+            raise DataError(f"bars of {received.timeframe} found, --timeframe says {job.grid}")
         check_timeframe(bars, job.grid, without_zone="without zone" in received.stamps)
         complete = bars.filter(pl.col("ts") <= arrival - job.grid.duration)
         if complete.is_empty():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -11,16 +11,21 @@ import polars as pl
 
 from lab.core.errors import ConfigError, DataError
 from lab.core.frames import BAR_COLUMNS
+from lab.core.timeframe import Timeframe
+from lab.data.formats import Table, binance_header, read_binance, read_freqtrade, read_page
 from lab.data.stamps import read_stamps
 from lab.data.symbols import market_names
 
-__all__ = ["Format", "Received", "check_mapping", "read_bars"]
+__all__ = ["Format", "Received", "check_mapping", "listed_files", "read_bars"]
 
-Format = Literal["auto", "csv", "parquet"]
+Format = Literal["auto", "binance", "csv", "freqtrade", "page", "parquet"]
 
 _TARGETS: Final = ("ts", "market", "symbol", *BAR_COLUMNS, "quote")
 _PARQUET_MAGIC: Final = b"PAR1"
-_FOREIGN: Final = {b"PK\x03\x04": "a zip archive", b"ARROW1": "Feather", b"\x1f\x8b": "gzip"}
+_BARS: Final = frozenset({".csv", ".feather", ".json", ".parquet", ".zip"})
+# What a file's first bytes say; of some, freqtrade writes the same.
+_MAGIC: Final = {_PARQUET_MAGIC: "parquet", b"PK\x03\x04": "binance", b"ARROW1": "freqtrade"}
+_ALSO: Final = {("parquet", "freqtrade"), ("csv", "binance")}
 _UNREADABLE: Final = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 
@@ -33,14 +38,20 @@ class Received:
     bars : polars.DataFrame
         ``ts, market, open, high, low, close, volume``; prices and volumes may be null.
     format : str
-        ``csv`` or ``parquet``.
+        ``binance, csv, freqtrade, page`` or ``parquet``.
     stamps : str
         What the times were detected as.
+    mapping : mapping
+        With which the same bytes under another name give the same rows.
+    timeframe : Timeframe or None
+        Where the file or its name tells it.
     """
 
     bars: pl.DataFrame
     format: str
     stamps: str
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    timeframe: Timeframe | None = None
 
 
 def check_mapping(mapping: Mapping[str, str], fmt: str) -> None:
@@ -60,7 +71,7 @@ def read_bars(
     fmt: Format = "auto",
     any_symbol: bool = False,
 ) -> Received:
-    """Read a CSV or Parquet file of bars.
+    """Read a file of bars: CSV, Parquet, Binance's public klines (CSV or zip), freqtrade's feather or JSON.
 
     Parameters
     ----------
@@ -73,7 +84,7 @@ def read_bars(
         symbol for the whole file, such as ``BTC/USDT``; ``quote`` is the quote currency of symbols that name
         none.
     fmt : str
-        ``auto``, ``csv`` or ``parquet``.
+        ``auto``, ``binance``, ``csv``, ``freqtrade`` or ``parquet``; ``page`` is a kept page of a download.
     any_symbol : bool
         Keep symbols that make no market name as they are: for looking at a file, not for storing it.
 
@@ -85,8 +96,10 @@ def read_bars(
     mapping = dict(mapping or {})
     check_mapping(mapping, fmt)
     try:
-        found = _format(path, fmt)
-        table = _read_parquet(path) if found == "parquet" else _read_csv(path)
+        found = _format(path, fmt, mapping)
+        source = _READERS[found](path, mapping)
+        known = {**source.mapping, **mapping}
+        stated, mapping, table = mapping, known, source.frame
         _check_columns(table, mapping)
         stamps, detected = read_stamps(_column(table, mapping, "ts"))
         numbers = [_numbers(_column(table, mapping, name), name) for name in BAR_COLUMNS]
@@ -94,26 +107,58 @@ def read_bars(
         market = _markets(symbols, exchange, mapping.get("quote"), any_symbol)
     except DataError as error:
         raise type(error)(f"{path}: {error}") from None
-    return Received(pl.DataFrame([stamps.alias("ts"), market, *numbers]), found, detected)
+    if "symbol" in source.mapping:  # it may have come from the file's name, which the raw copy does not keep
+        stated.setdefault("symbol", source.mapping["symbol"])
+    bars = pl.DataFrame([stamps.alias("ts"), market, *numbers])
+    return Received(bars, found, detected, stated, source.timeframe)
 
 
-def _format(path: Path, fmt: Format) -> str:
+def listed_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the files that paths name: themselves, those of bars in a folder, or those a pattern matches.
+
+    Raises
+    ------
+    DataError
+        If a folder or a pattern holds none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(each for each in path.iterdir() if each.suffix in _BARS and each.is_file())
+        elif any(sign in str(path) for sign in "*?[") and not path.exists():
+            base = Path(path.anchor)
+            inside = sorted(each for each in base.glob(str(path.relative_to(base))) if each.is_file())
+        else:
+            inside = [path]
+        if not inside:
+            raise DataError(f"{path}: no files of bars there; expected {', '.join(sorted(_BARS))}")
+        found += inside
+    return found
+
+
+def _format(path: Path, fmt: Format, mapping: Mapping[str, str]) -> str:
     try:
         with path.open("rb") as file:
-            head = file.read(8)
+            line = file.readline(4_096)
+            head = line[:8]
     except FileNotFoundError:
         raise DataError("no such file") from None
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}") from None
     if not head:
         raise DataError("the file is empty")
-    for magic, kind in _FOREIGN.items():
-        if head.startswith(magic):
-            raise DataError(f"the file is {kind}; expected CSV or Parquet")
-    found = "parquet" if head.startswith(_PARQUET_MAGIC) else "csv"
-    if fmt not in {"auto", found}:
+    found = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "csv")
+    if head.startswith(b"\x1f\x8b"):
+        found = "page" if fmt == "page" else "gzip"
+    elif found == "csv" and head.lstrip()[:1] == b"[":
+        found = "freqtrade"
+    elif found == "csv" and fmt == "auto" and "ts" not in mapping and binance_header(line):
+        found = "binance"
+    if found == "gzip":
+        raise DataError("the file is gzip; expected CSV or Parquet, unpack it first")
+    if fmt not in {"auto", found} and (found, fmt) not in _ALSO:
         raise DataError(f"--format {fmt} given, but the file is {found}")
-    return found
+    return found if fmt == "auto" else fmt
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:
@@ -141,6 +186,15 @@ def _read_csv(path: Path) -> pl.DataFrame:
     if table.is_empty():
         raise DataError("the file has a header and no rows")
     return table
+
+
+_READERS: Final[Mapping[str, Callable[[Path, Mapping[str, str]], Table]]] = {
+    "binance": lambda path, mapping: read_binance(path, named="symbol" in mapping or "market" in mapping),
+    "csv": lambda path, mapping: Table(_read_csv(path)),
+    "freqtrade": lambda path, mapping: read_freqtrade(path),
+    "page": lambda path, mapping: read_page(path),
+    "parquet": lambda path, mapping: Table(_read_parquet(path)),
+}
 
 
 def _first_line(error: BaseException) -> str:

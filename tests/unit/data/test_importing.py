@@ -140,7 +140,7 @@ def test_a_bad_file_is_refused_by_name_and_the_others_go_on(tmp_path, files):
         assert "\n" not in verdict.error
     reasons = {Path(verdict.file).name: verdict.error for verdict in verdicts}
     assert "truncated or damaged" in reasons["cut.parquet"]
-    assert "a zip archive" in reasons["zip.csv"]
+    assert "not readable as zip, truncated or damaged" in reasons["zip.csv"]
     assert "the last line has 4 columns, the header 7" in reasons["cut.csv"]
     assert "'one' is no number" in reasons["words.csv"]
     assert "columns ts, open, high, low, close, volume missing; found a, b" in reasons["<script>.csv"]
@@ -198,7 +198,7 @@ def test_wrong_options_are_usage_errors_and_no_file_is_looked_at(tmp_path):
         ({"timeframe": "1M"}, "constant length"),
         ({"exchange": "../x"}, "not understood"),
         ({"mapping": {"price": "close"}}, "unknown column; allowed: ts, market"),
-        ({"format": "xlsx"}, "allowed: auto, csv, parquet"),
+        ({"format": "xlsx"}, "allowed: auto, binance, csv, freqtrade, page, parquet"),
         ({"arrived": NOW.replace(tzinfo=None)}, "no time zone"),
     ):
         with pytest.raises(ConfigError, match=message):
