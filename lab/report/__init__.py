@@ -1,19 +1,11 @@
-"""Reports: tables that are tested, figures that only draw, and one offline page made by a notebook."""
+"""Reports: tables that are tested, figures that only draw, and one offline page made by a notebook.
 
-from lab.report import blocks, figures, tables
+``blocks``, ``figures`` and ``tables`` are imported by name, ``from lab.report import tables``: the process
+that has a page made needs neither plotly nor the engine.
+"""
+
 from lab.report.execution import ReportError
 from lab.report.inputs import ReportInput
 from lab.report.tearsheet import tearsheet, tearsheet_notebook
-from lab.report.verdict import Verdict, verdict
 
-__all__ = [
-    "ReportError",
-    "ReportInput",
-    "Verdict",
-    "blocks",
-    "figures",
-    "tables",
-    "tearsheet",
-    "tearsheet_notebook",
-    "verdict",
-]
+__all__ = ["ReportError", "ReportInput", "tearsheet", "tearsheet_notebook"]

@@ -17,6 +17,20 @@ __all__ = ["ReportError", "parameters_of", "run_notebook"]
 
 _PARAMETERS: Final = "parameters"
 _TIMEOUT_SECONDS: Final = 300
+# Run by the kernel before the first cell. plotly's own renderers import nbformat, which takes a second.
+_STARTUP: Final = """
+def _show(figure):
+    import json
+
+    from IPython.display import display
+
+    display({"application/vnd.plotly.v1+json": json.loads(figure.to_json())}, raw=True)
+
+
+_formatter = get_ipython().display_formatter.ipython_display_formatter
+_formatter.for_type_by_name("plotly.basedatatypes", "BaseFigure", _show)
+del _show, _formatter
+"""
 
 
 class ReportError(MnemoError):
@@ -104,7 +118,10 @@ def _execute(content: Any, parameters: Mapping[str, Any], notebook: Path, folder
         logging.getLogger(name).setLevel(logging.ERROR)
     content.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
     source, target = folder / "report.ipynb", folder / "executed.ipynb"
-    nbformat.write(content, source)
+    source.write_text(nbformat.writes(content), encoding="utf-8")  # type: ignore[no-untyped-call]
+    startup = folder / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "figures.py").write_text(_STARTUP, encoding="utf-8")
     try:
         executed = papermill.execute_notebook(
             source,
@@ -145,7 +162,7 @@ def _manager(folder: Path) -> Any:
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
 
-    class Manager(AsyncKernelManager):  # type: ignore[misc]
+    class Manager(AsyncKernelManager):
         def __init__(self, **options: Any) -> None:
             super().__init__(**{**options, "connection_file": str(folder / "kernel.json")})
             self._kernel_spec = spec

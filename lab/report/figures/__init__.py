@@ -1,5 +1,5 @@
 """Drawing only: frames of `lab.report.tables` in, plotly figures out."""
 
-from lab.report.figures import evidence, performance, style, trading
+from lab.report.figures import evidence, parameters, performance, style, trading
 
-__all__ = ["evidence", "performance", "style", "trading"]
+__all__ = ["evidence", "parameters", "performance", "style", "trading"]

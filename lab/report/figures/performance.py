@@ -8,19 +8,8 @@ from typing import Any, Final
 import plotly.graph_objects as go
 import polars as pl
 
-from lab.report.figures.style import (
-    ACCENT,
-    BAND,
-    BENCHMARK,
-    INK,
-    LOSS,
-    MUTED,
-    STRATEGY,
-    axis,
-    figure,
-    numbers,
-    stamps,
-)
+from lab.report.figures.style import axis, figure, numbers, stamps
+from lab.report.palette import ACCENT, BAND, BENCHMARK, INK, LOSS, MUTED, STRATEGY
 from lab.report.tables import thin, underwater
 
 __all__ = ["growth", "histogram", "quantiles", "rolling"]
@@ -79,8 +68,11 @@ def rolling(frame: pl.DataFrame, *, window: str) -> go.Figure:
     """Draw the Sharpe ratio, volatility and beta of :func:`lab.report.tables.rolling` in three panels."""
     path = thin(frame.with_columns(pl.col("sharpe").fill_null(0.0).alias("_")), "_", _POINTS)
     x = stamps(path["ts"])
-    panels = (("sharpe", "Sharpe ratio", STRATEGY, ".2f"), ("volatility", "volatility", ACCENT, ".0%"))
-    panels += (("beta", "beta", MUTED, ".2f"),)
+    panels = (
+        ("sharpe", "Sharpe ratio", STRATEGY, ".2f"),
+        ("volatility", "volatility", ACCENT, ".0%"),
+        ("beta", "beta", MUTED, ".2f"),
+    )
     traces, layout = [], {}
     for number, (column, title, colour, form) in enumerate(panels, start=1):
         suffix = "" if number == 1 else str(number)

@@ -8,20 +8,8 @@ from typing import Any
 import plotly.graph_objects as go
 import polars as pl
 
-from lab.report.figures.style import (
-    ACCENT,
-    BENCHMARK,
-    CATEGORIES,
-    GAIN,
-    LOSS,
-    MUTED,
-    STRATEGY,
-    axis,
-    figure,
-    label,
-    numbers,
-    stamps,
-)
+from lab.report.figures.style import axis, figure, label, numbers, stamps
+from lab.report.palette import ACCENT, BENCHMARK, CATEGORIES, GAIN, LOSS, MUTED, STRATEGY
 
 __all__ = ["costs", "prices", "weights"]
 

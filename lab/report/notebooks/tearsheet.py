@@ -20,7 +20,7 @@
 
 # %% tags=["parameters"]
 folder = ""  # of the run's artifacts
-run = {}  # what the run's record says beside them: run_id, tags, …
+run: dict[str, object] = {}  # what the run's record says beside them: run_id, tags, …
 drawdowns_shown = 5
 markets_shown = 8
 window_days = 90  # of rolling figures and regimes
@@ -101,19 +101,16 @@ blocks.folds(folds) if folds is not None else None
 
 # %% tags=["half"]
 varying = tables.varying_parameters(trials) if trials is not None else ()
-figures.evidence.plateau(
+figures.parameters.plateau(
     tables.plateau(trials, varying[:2]), varying[:2], tables.chosen(folds, varying[:2])
-) if varying else blocks.note("No trials were recorded.")
+) if trials is not None and varying else blocks.note("No trials of several parameters were recorded.")
 
 # %% tags=["half"]
+figures.parameters.slices(trials, varying) if trials is not None and varying else None
+
+# %%
 logits = report.table("pbo")
-if logits is not None:
-    shown = figures.evidence.overfitting(logits["logit"])
-elif varying:
-    shown = figures.evidence.slices(trials, varying)
-else:
-    shown = None
-shown
+figures.parameters.overfitting(logits["logit"]) if logits is not None else None
 
 # %% [markdown]
 # ## Rolling

@@ -12,8 +12,8 @@ from importlib import resources
 from typing import Any, Final
 
 from lab.core.errors import ConfigError
-from lab.report.figures.style import DARK
 from lab.report.page.markup import text
+from lab.report.palette import DARK
 
 __all__ = ["build_page", "external_references"]
 

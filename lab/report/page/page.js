@@ -27,7 +27,7 @@
       Object.assign(figure.layout, layout);
     }
     if (window.innerWidth < 600) figure.layout.margin = Object.assign({}, figure.layout.margin, { l: 40, r: 6 });
-    if (printing) figure.layout.width = plot.classList.contains("slim") ? printWidth / 2 - 12 : printWidth;
+    if (printing) figure.layout.width = plot.classList.contains("slim") ? printWidth * 0.486 : printWidth;
     return figure;
   }
 

@@ -72,9 +72,9 @@ def drawdown_periods(account: pl.DataFrame, worst: int = 5) -> pl.DataFrame:
     Examples
     --------
     >>> days = pl.datetime_range(pl.datetime(2024, 1, 1), pl.datetime(2024, 1, 5), eager=True)
-    >>> frame = pl.DataFrame({"ts": days, "wealth": [1.0, 0.9, 1.1, 0.88, 1.0]})
+    >>> frame = pl.DataFrame({"ts": days, "wealth": [1.0, 0.75, 2.0, 1.0, 1.5]})
     >>> drawdown_periods(frame).select("depth", "fall_bars", "bars").rows()
-    [(-0.2, 1, 2), (-0.1, 1, 1)]
+    [(-0.5, 1, 2), (-0.25, 1, 1)]
     """
     depth = underwater(account["wealth"])
     below = depth < 0
@@ -109,7 +109,7 @@ def thin(frame: pl.DataFrame, column: str, rows: int = 2_000) -> pl.DataFrame:
     Examples
     --------
     >>> thin(pl.DataFrame({"y": [0.0, 5.0, 1.0, 2.0, -3.0, 1.0]}), "y", rows=4)["y"].to_list()
-    [0.0, 5.0, -3.0, 1.0]
+    [0.0, 5.0, 2.0, -3.0, 1.0]
     """
     if frame.height <= rows:
         return frame

@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 OTHERS: Final = "others"
-_MARKS: Final = {
+_MARKS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "ts": pl.Datetime("us", "UTC"),
     "kind": pl.String,
     "price": pl.Float64,
@@ -117,7 +117,7 @@ def market_prices(
     """Return one market's closes between the first and last time of `within`, thinned: ``ts, close``."""
     own = bars.filter(pl.col("market") == market)
     if within is not None:
-        own = own.filter(pl.col("ts").is_between(within.min(), within.max()))  # type: ignore[arg-type]
+        own = own.filter(pl.col("ts").is_between(within.min(), within.max()))
     own = own.select("ts", pl.col("close").fill_nan(None))
     return thin(own.drop_nulls(), "close", rows)
 
