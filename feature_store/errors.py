@@ -9,11 +9,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 __all__ = ["CorruptFileError", "StoreError", "StoreLockedError"]
 
 
 class StoreError(Exception):
     """A store cannot do what was asked; the message names the path and what to do."""
+
+    # What a command that ends with this error exits with.
+    exit_code: ClassVar[int] = 3
 
 
 class CorruptFileError(StoreError):
@@ -22,3 +27,5 @@ class CorruptFileError(StoreError):
 
 class StoreLockedError(StoreError):
     """Another process holds the lock; nothing was changed."""
+
+    exit_code: ClassVar[int] = 75

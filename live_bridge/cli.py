@@ -55,17 +55,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str] | None) -> int:
-    from feature_store.errors import StoreError, StoreLockedError
-    from lab.core.errors import DataError, LockedError, MnemoError
-
     try:
         return int(app(args=arguments, prog_name="live-bridge", standalone_mode=False) or 0)
-    except MnemoError as error:
-        return _fail(str(error), error.exit_code)
-    except StoreLockedError as error:
-        return _fail(str(error), LockedError.exit_code)
-    except StoreError as error:
-        return _fail(str(error), DataError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted; the next run continues from the journal", 130)
     except BrokenPipeError:
@@ -73,10 +64,12 @@ def _run(arguments: list[str] | None) -> int:
         sys.stderr.close()
         return 0
     except Exception as error:
-        if not hasattr(error, "format_message"):
-            raise
-        # A usage error of the command line parser: unknown option, missing argument.
-        return _fail(error.format_message(), 2)
+        if hasattr(error, "format_message"):
+            # A usage error of the command line parser: unknown option, missing argument.
+            return _fail(error.format_message(), 2)
+        if hasattr(error, "exit_code"):
+            return _fail(str(error), error.exit_code)
+        raise
 
 
 def _print(document: dict[str, Any], *, as_json: bool) -> None:

@@ -6,9 +6,7 @@ import sys
 
 import typer
 
-from feature_store.errors import StoreError, StoreLockedError
 from lab.cli import data, exchange, research, settings, strategy
-from lab.core.errors import DataError, LockedError, MnemoError
 
 __all__ = ["app", "main"]
 
@@ -34,12 +32,6 @@ def main(arguments: list[str] | None = None) -> None:
     """Run ``mnemo`` and leave with its exit code; a user's mistake is one clear message."""
     try:
         code = app(args=arguments, prog_name="mnemo", standalone_mode=False)
-    except MnemoError as error:
-        code = _fail(str(error), error.exit_code)
-    except StoreLockedError as error:
-        code = _fail(str(error), LockedError.exit_code)
-    except StoreError as error:
-        code = _fail(str(error), DataError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         code = _fail("interrupted; nothing half-written is left behind", 130)
     except BrokenPipeError:
@@ -47,11 +39,13 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.close()
         code = 0
     except Exception as error:
-        if not hasattr(error, "format_message"):
+        if hasattr(error, "format_message"):
+            # A usage error of the command line parser: unknown option, missing argument.
+            code = _fail(error.format_message(), 2)
+        elif hasattr(error, "exit_code"):
+            code = _fail(str(error), error.exit_code)
+        else:
             raise
-        # A usage error of the command line parser: unknown option, missing argument.
-        error.show(file=sys.stderr)  # type: ignore[attr-defined]
-        code = 2
     sys.exit(code or 0)
 
 
