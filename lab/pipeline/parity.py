@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from lab.core.panel import Panel
 from lab.pipeline.inputs import load_inputs
 from lab.strategies import StrategyInstance
 from lab.validation.causality import Certificate
 from lab.validation.causality_strategy import certify_strategy
 
-__all__ = ["parity"]
+__all__ = ["certificate_of", "parity"]
 
 
 def parity(
@@ -28,5 +29,15 @@ def parity(
         As :func:`~lab.pipeline.inputs.load_inputs`.
     """
     inputs = load_inputs(config, root=root)
-    instance = inputs.instance
-    return certify_strategy(instance.strategy, inputs.panel, instance.params, seed=seed, progress=progress)
+    return certificate_of(inputs.instance, inputs.panel, seed=seed, progress=progress)
+
+
+def certificate_of(
+    instance: StrategyInstance,
+    panel: Panel,
+    *,
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> Certificate:
+    """Certify an instance on the bars of `panel`."""
+    return certify_strategy(instance.strategy, panel, instance.params, seed=seed, progress=progress)

@@ -14,6 +14,7 @@ import numpy as np
 
 from lab.pipeline.benchmark import buy_and_hold
 from lab.pipeline.inputs import Inputs, load_inputs
+from lab.pipeline.parity import certificate_of
 from lab.pipeline.records import config_text, document_of, fingerprint, numbers, provenance_of, tables_of
 from lab.search import Ledger, WalkForwardResult, walk_forward
 from lab.strategies import StrategyInstance
@@ -137,6 +138,7 @@ def _record(inputs: Inputs, found: WalkForwardResult, began: datetime) -> tuple[
         "n_trials": found.n_trials,
         "ledger_head": found.ledger_head,
         "search": inputs.instance.search.model_dump(mode="json"),
+        "certificate": certificate_of(inputs.instance.with_params(found.best_params), inputs.panel).report(),
         "fingerprint": fingerprint(tables, found.oos.metrics),
     }
     document = document_of(inputs, found.oos, benchmark, **judged)

@@ -102,7 +102,7 @@ class ReportInput:
         return cls(
             result=result,
             tables=tables,
-            certificate=_document(place / "certificate.json"),
+            certificate=_document(place / "certificate.json") or result.get("certificate"),
             run=dict(run or {}),
             timeframe=_timeframe(result, tables["equity"]),
         )
