@@ -67,6 +67,8 @@ class Manifest:
         Sorted by month.
     metadata : mapping
         What the writer wants to remember; JSON values.
+    generation : int
+        Of the tail that continues the partitions (see :mod:`feature_store.tail`).
     """
 
     dataset: str
@@ -76,6 +78,7 @@ class Manifest:
     schema: Mapping[str, str]
     partitions: tuple[Partition, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    generation: int = 0
 
     @property
     def rows(self) -> int:
@@ -105,6 +108,7 @@ class Manifest:
             "last": self.last,
             "schema": dict(self.schema),
             "metadata": dict(self.metadata),
+            "generation": self.generation,
             "partitions": [asdict(partition) for partition in self.partitions],
         }
         return (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
@@ -138,7 +142,8 @@ def load_manifest(folder: Path, dataset: str) -> Manifest | None:
             Partition(**{**entry, "inputs": tuple(entry["inputs"])}) for entry in document["partitions"]
         )
         keys = ("dataset", "entity", "time", "known", "schema", "metadata")
-        manifest = Manifest(partitions=partitions, **{key: document[key] for key in keys})
+        values = {key: document[key] for key in keys}
+        manifest = Manifest(partitions=partitions, generation=document.get("generation", 0), **values)
     except (KeyError, TypeError) as error:
         raise CorruptFileError(f"{path} is no complete manifest: {error}") from error
     if manifest.dataset != dataset or manifest.rows != document.get("rows"):

@@ -14,8 +14,9 @@ import polars as pl
 from feature_store.atomic import fault_point, write_bytes
 from feature_store.errors import CorruptFileError, StoreError
 from feature_store.manifest import FILE_NAME, Manifest, Partition
+from feature_store.tail import superseded, tail_of
 
-__all__ = ["checksum", "conform", "overlapping", "read_file", "store_rows", "sweep"]
+__all__ = ["checksum", "conform", "overlapping", "read_file", "read_tail", "store_rows", "sweep"]
 
 _CHUNK_BYTES: Final = 1 << 20
 _ISO: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
@@ -41,6 +42,21 @@ def read_file(path: Path) -> pl.DataFrame:
         return pl.read_parquet(path, glob=False, hive_partitioning=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise CorruptFileError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def read_tail(folder: Path, manifest: Manifest) -> pl.DataFrame | None:
+    """Return the rows of the tail that continues `manifest`; None without one."""
+    tail = tail_of(folder, manifest.generation)
+    if tail is None:
+        return None
+    path = folder / tail.file
+    try:
+        found = checksum(path)
+    except OSError as error:
+        raise CorruptFileError(f"{path} cannot be read: {error}") from error
+    if not found.startswith(tail.sha256):
+        raise CorruptFileError(f"{path} is damaged: its name and its bytes disagree")
+    return read_file(path)
 
 
 def overlapping(manifest: Manifest, start: datetime | None, end: datetime | None) -> Iterator[Partition]:
@@ -77,7 +93,10 @@ def conform(rows: pl.DataFrame, stored: Manifest, offered: Manifest) -> pl.DataF
 def sweep(folder: Path, manifest: Manifest) -> None:
     """Remove files of writes that never finished, and versions that the manifest no longer names."""
     named = {FILE_NAME, ".lock", *(part.file for part in manifest.partitions)}
+    tails = superseded(folder, manifest.generation)
     for path in folder.iterdir():
+        if path.name.startswith("tail.") and path not in tails:
+            continue
         if path.name not in named and path.is_file() and path.suffix in {".parquet", ".tmp"}:
             fault_point("unlink", path)
             path.unlink()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -11,15 +11,15 @@ from typing import Any, Final
 
 import polars as pl
 
-from feature_store.atomic import exclusive, write_bytes
+from feature_store.atomic import exclusive
 from feature_store.errors import CorruptFileError, StoreError
 from feature_store.manifest import FILE_NAME, Manifest, Partition, load_manifest, schema_of
-from feature_store.partition import checksum, conform, overlapping, read_file, store_rows, sweep
-from feature_store.rows import arrange, merge, months
+from feature_store.partition import checksum, conform, overlapping, read_file, read_tail
+from feature_store.rows import arrange
+from feature_store.tail import next_generation, tail_of
+from feature_store.writing import Inputs, Writing, as_frames
 
 __all__ = ["FeatureStore"]
-
-Inputs = Sequence[str] | Mapping[str, Sequence[str]]
 
 _DATASET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@=-]*(/[A-Za-z0-9][A-Za-z0-9_.@=-]*)*")
 
@@ -90,7 +90,7 @@ class FeatureStore:
     def write(
         self,
         dataset: str,
-        frame: pl.DataFrame,
+        frame: pl.DataFrame | Iterable[pl.DataFrame],
         *,
         entity: str,
         time: str,
@@ -98,6 +98,7 @@ class FeatureStore:
         inputs: Inputs = (),
         metadata: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        tail_rows: int = 0,
     ) -> Manifest:
         """Add rows to a dataset; what is there already changes no byte.
 
@@ -108,25 +109,29 @@ class FeatureStore:
         ----------
         dataset : str
             Name, parts separated by ``/``.
-        frame : polars.DataFrame
+        frame : polars.DataFrame, or iterable of such
             `time` as ``Datetime("us", "UTC")``, `entity`, and value columns; columns and types of an existing
-            dataset must be the same.
+            dataset must be the same. Of several frames, made one by one, readers see all or none.
         entity, time : str
             Key columns.
         known : str, optional
             Column with the time at which a row became known. It is stored, not compared: a row that arrives
             again keeps its first arrival.
-        inputs : sequence of str, or mapping of month (``YYYY-MM``) to such
-            Hashes of what the rows were made from; added to each partition that changes.
+        inputs : sequence of str, mapping of month (``YYYY-MM``) to such, or callable
+            Hashes of what the rows were made from; added to each partition that changes. A callable gets all
+            rows of such a partition and returns the hashes that it has from then on.
         metadata : mapping, optional
             JSON values to remember; replaces what is stored, None keeps it.
         overwrite : bool
             Drop the stored rows, columns and inputs first (for the reader, in one step).
+        tail_rows : int
+            Rows later than all partitions are kept in one small file while they are no more than this; then
+            they are moved into partitions. 0 moves them at once.
 
         Returns
         -------
         Manifest
-            Of the dataset after the write.
+            Of the dataset after the write; the rows of the tail are not in its partitions.
 
         Raises
         ------
@@ -134,47 +139,32 @@ class FeatureStore:
             Nothing was changed then.
         """
         folder = self.folder(dataset)
-        rows = arrange(frame, entity=entity, time=time, known=known)
         with exclusive(folder):
             stored = None if overwrite else load_manifest(folder, dataset)
-            schema = schema_of(frame)
-            if stored is None:
-                stored = Manifest(dataset, entity, time, known, schema)
-            rows = conform(rows, stored, Manifest(dataset, entity, time, known, schema))
-            parts = {part.month: part for part in stored.partitions}
-            for month, part_rows in months(rows, time=time):
-                added = inputs.get(month, ()) if isinstance(inputs, Mapping) else inputs
-                self._update(folder, stored, parts, month, part_rows, tuple(added))
-            result = replace(
-                stored,
-                partitions=tuple(parts[month] for month in sorted(parts)),
-                metadata=stored.metadata if metadata is None else dict(metadata),
-            )
-            path = folder / FILE_NAME
-            text = result.to_bytes()
-            if not path.exists() or path.read_bytes() != text:
-                write_bytes(path, text)
-            sweep(folder, result)
-        return result
+            writing: Writing | None = None
+            for each in as_frames(frame):
+                offered = Manifest(dataset, entity, time, known, schema_of(each))
+                rows = arrange(each, entity=entity, time=time, known=known)
+                if writing is None:
+                    tail = None if stored is None else read_tail(folder, stored)
+                    stored = stored or replace(offered, generation=next_generation(folder))
+                    writing = Writing(folder, stored, tail, tail_rows, inputs, self._verify)
+                writing.add(conform(rows, stored or offered, offered))
+            if writing is None:
+                raise StoreError(f"dataset {dataset}: no frame to write")
+            return writing.finish(metadata)
 
-    def _update(
-        self,
-        folder: Path,
-        manifest: Manifest,
-        parts: dict[str, Partition],
-        month: str,
-        rows: pl.DataFrame,
-        added: tuple[str, ...],
-    ) -> None:
-        old = parts.get(month)
-        if old is not None:
-            before = read_file(self._verify(folder, old))
-            merged = merge(before, rows, entity=manifest.entity, time=manifest.time, known=manifest.known)
-            if merged is None:
-                return
-            rows = merged
-        inputs = tuple(dict.fromkeys([*(old.inputs if old else ()), *added]))
-        parts[month] = store_rows(folder, month, rows, manifest.time, inputs)
+    def compact(self, dataset: str, *, inputs: Inputs = ()) -> Manifest:
+        """Move the rows of the tail into partitions."""
+        manifest = self._existing(dataset)
+        keys = {"entity": manifest.entity, "time": manifest.time, "known": manifest.known}
+        nothing = self.scan(dataset).head(0).collect()
+        return self.write(dataset, nothing, inputs=inputs, **keys)  # type: ignore[arg-type]
+
+    def tail(self, dataset: str) -> pl.DataFrame | None:
+        """Return the rows that are not in partitions yet; None if there are none."""
+        manifest = self._existing(dataset)
+        return read_tail(self.folder(dataset), manifest)
 
     def scan(
         self,
@@ -245,6 +235,7 @@ class FeatureStore:
         """
         manifest = self._existing(dataset)
         self._verified.clear()
+        self.tail(dataset)
         for part in manifest.partitions:
             frame = read_file(self._verify(self.folder(dataset), part))
             if frame.height != part.rows or schema_of(frame) != dict(manifest.schema):
@@ -260,20 +251,30 @@ class FeatureStore:
         self, dataset: str, start: datetime | None, end: datetime | None
     ) -> tuple[Manifest, list[Path]]:
         manifest = self._existing(dataset)
+        folder = self.folder(dataset)
         while True:
+            tail = tail_of(folder, manifest.generation)
             try:
-                parts = overlapping(manifest, start, end)
-                return manifest, [self._verify(self.folder(dataset), part) for part in parts]
+                paths = [self._verify(folder, part) for part in overlapping(manifest, start, end)]
+                if tail is not None:
+                    paths.append(self._verify_file(folder / tail.file, tail.sha256))
             except CorruptFileError:
                 # A writer may have replaced the manifest and removed the old files since it was read.
                 newer = self._existing(dataset)
-                if newer == manifest:
+                if newer == manifest and tail == tail_of(folder, manifest.generation):
                     raise
                 manifest = newer
+                continue
+            newer = manifest if tail is not None else self._existing(dataset)
+            if newer == manifest:
+                return manifest, paths
+            manifest = newer  # what was looked for as a tail may have become a partition meanwhile
 
     def _verify(self, folder: Path, part: Partition) -> Path:
         """Return the partition's path once its bytes have been compared with the manifest's checksum."""
-        path = folder / part.file
+        return self._verify_file(folder / part.file, part.sha256)
+
+    def _verify_file(self, path: Path, sha256: str) -> Path:
         try:
             status = path.stat()
             signature = (status.st_ino, status.st_size, status.st_mtime_ns)
@@ -282,9 +283,9 @@ class FeatureStore:
             found = checksum(path)
         except OSError as error:
             raise CorruptFileError(f"{path} is named by its manifest and cannot be read: {error}") from error
-        if found != part.sha256:
+        if not found.startswith(sha256):
             raise CorruptFileError(
-                f"{path} is damaged: SHA-256 {found[:12]} found, its manifest names {part.sha256[:12]}. "
+                f"{path} is damaged: SHA-256 {found[:12]} found, its manifest names {sha256[:12]}. "
                 "Restore the file, or delete the dataset's folder and write it again"
             )
         self._verified[path] = signature
