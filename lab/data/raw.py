@@ -39,6 +39,8 @@ class ImportRecord:
         How it was read.
     received : mapping of market to counts
         ``bars, ohlc_violations, zero_volume``, of rows as received.
+    covers : mapping, optional
+        Of a page of a download: ``market, start, until`` (milliseconds since 1970): what it leaves unasked.
     """
 
     sha256: str
@@ -49,6 +51,7 @@ class ImportRecord:
     format: str
     mapping: Mapping[str, str]
     received: Mapping[str, Mapping[str, int]]
+    covers: Mapping[str, Any] | None = None
 
     @property
     def key(self) -> str:
@@ -117,8 +120,23 @@ class RawStore:
                 if file_digest(temporary) != record.sha256:
                     raise DataError(f"{path} changed while it was read; import it again")
                 temporary.chmod(0o444)
+        self._note(record)
+
+    def keep_bytes(self, data: bytes, record: ImportRecord) -> None:
+        """Write a payload that came over the wire, and the record of its import; both stay as they are."""
+        target = self.payload(record)
+        if not target.exists():
+            with replacing(target) as temporary:
+                fault_point("write", target)
+                temporary.write_bytes(data)
+                temporary.chmod(0o444)
+        self._note(record)
+
+    def _note(self, record: ImportRecord) -> None:
         if not self._record(record.key).exists():
             document = {"schema_version": SCHEMA_VERSION, **asdict(record)}
+            if record.covers is None:
+                del document["covers"]
             text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n"
             write_bytes(self._record(record.key), text.encode())
 
