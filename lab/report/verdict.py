@@ -94,11 +94,13 @@ def _judged(found: Luck, deflated: float, gaps: tuple[str, ...]) -> Verdict:
 
 
 def _odds(found: Luck, deflated: float) -> str:
+    chance = "less than 1%" if deflated < 0.01 else "more than 99%" if deflated > 0.99 else f"{deflated:.0%}"
+    if found.n_trials == 1:
+        return f"It is the only trial on record; the probability that it is more than luck is {chance}."
     trials = "" if found.n_trials is None else f" of {found.n_trials:,} trials"
     best = (
         "" if found.expected_max_sharpe is None else f" (their best would be {found.expected_max_sharpe:.2f})"
     )
-    chance = "less than 1%" if deflated < 0.01 else "more than 99%" if deflated > 0.99 else f"{deflated:.0%}"
     return f"The probability that this is more than the luck{trials} without skill{best} is {chance}."
 
 

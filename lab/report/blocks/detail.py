@@ -12,6 +12,7 @@ from lab.report.page.markup import (
     Column,
     Html,
     beside,
+    chance,
     count,
     date,
     decimal,
@@ -72,11 +73,11 @@ def doubt(report: ReportInput) -> Html:
             "95% interval": ""
             if found.interval is None
             else f"{decimal(found.interval[0])} to {decimal(found.interval[1])}",
-            "probability above 0, one trial": _maybe(found.probabilistic_sharpe, percent),
+            "probability above 0, one trial": _maybe(found.probabilistic_sharpe, chance),
             "distinct trials in the ledger": _maybe(found.n_trials, count),
             "best Sharpe of as many by luck": _maybe(found.expected_max_sharpe, decimal),
-            "deflated Sharpe ratio": _maybe(found.deflated_sharpe, percent),
-            "probability of overfitting": _maybe(found.pbo, percent),
+            "deflated Sharpe ratio": _maybe(found.deflated_sharpe, chance),
+            "probability of overfitting": _maybe(found.pbo, chance),
             "length of the sample": f"{found.years:.1f} years",
             "needed for 95%, one trial": years,
         },

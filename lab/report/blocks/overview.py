@@ -15,6 +15,7 @@ from lab.report.page.markup import (
     Html,
     below,
     beside,
+    chance,
     count,
     date,
     decimal,
@@ -88,11 +89,15 @@ def headline(report: ReportInput) -> Html:
     warnings = "".join(f"<li>{text(line)}</li>" for line in report.result.get("warnings") or ())
     tiles = (
         ("Sharpe ratio", decimal(found.sharpe), _interval(found.interval)),
-        ("deflated Sharpe ratio", percent(found.deflated_sharpe), f"asked for: {REQUIRED_CONFIDENCE:.0%}"),
+        ("deflated Sharpe ratio", chance(found.deflated_sharpe), f"asked for: {REQUIRED_CONFIDENCE:.0%}"),
         ("trials counted", count(found.n_trials), _best(found.expected_max_sharpe)),
         ("annualised return", _metric(report, "annualised_return", signed_percent), _against(report)),
         ("largest drawdown", _metric(report, "max_drawdown", percent), _theirs(report, "max_drawdown")),
-        ("prob. of overfitting", percent(found.pbo), "50% is chance"),
+        (
+            "prob. of overfitting",
+            chance(found.pbo),
+            "50% is chance" if found.pbo is not None else "not recorded",
+        ),
     )
     cells = "".join(
         f'<div class="tile"><span>{text(name)}</span><b>{text(value)}</b><small>{text(remark)}</small></div>'

@@ -165,10 +165,11 @@ figures.trading.costs(tables.monthly_trading(returns)) if returns is not None el
 
 # %%
 bars = report.table("bars")
+traded = tables.by_market(trades)["market"].to_list() if trades is not None else []
 figures.trading.prices(
     {
         market: (tables.market_prices(bars, market, within=account["ts"]), tables.fills(report, market))
-        for market in report.markets
+        for market in dict.fromkeys([*traded, *report.markets])
     }
 ) if bars is not None else blocks.note("Prices were not recorded.")
 

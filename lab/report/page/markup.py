@@ -15,6 +15,7 @@ __all__ = [
     "Column",
     "Html",
     "beside",
+    "chance",
     "count",
     "date",
     "decimal",
@@ -78,6 +79,19 @@ count = _number(",.0f")
 money = _number(",.0f")
 percent = _number(".1%")
 signed_percent = _number("+.1%")
+
+
+def chance(value: Any) -> str:
+    """Return a probability as text that never rounds to certainty.
+
+    Examples
+    --------
+    >>> chance(0.99996), chance(0.5), chance(1e-9)
+    ('> 99.9%', '50.0%', '< 0.1%')
+    """
+    if not _known(value):
+        return NOTHING
+    return "> 99.9%" if value > 0.999 else "< 0.1%" if value < 0.001 else percent(value)
 
 
 def date(value: Any) -> str:
