@@ -72,7 +72,7 @@ def define(
     name: str,
     *,
     version: str,
-    inputs: tuple[str, ...] | None = None,
+    inputs: tuple[str, ...] | Callable[[Feature], tuple[str, ...]] | None = None,
     lookback: Callable[[Mapping[str, Any]], int],
     per_market: bool = True,
 ) -> Callable[[Callable[[Feature, Bars], Array]], Definition]:
@@ -82,8 +82,9 @@ def define(
     ----------
     name, version, lookback, per_market
         See :class:`Definition`.
-    inputs : tuple of str, optional
-        Panel columns; by default the one that the parameter ``column`` names.
+    inputs : tuple of str or callable, optional
+        Panel columns, or a function from a feature to them; by default the one that the parameter ``column``
+        names.
     """
 
     def register(evaluate: Callable[[Feature, Bars], Array]) -> Definition:
@@ -96,9 +97,13 @@ def define(
     return register
 
 
-def _reads(inputs: tuple[str, ...] | None) -> Callable[[Feature], tuple[str, ...]]:
+def _reads(
+    inputs: tuple[str, ...] | Callable[[Feature], tuple[str, ...]] | None,
+) -> Callable[[Feature], tuple[str, ...]]:
     if inputs is None:
         return lambda feature: (feature["column"],)
+    if callable(inputs):
+        return inputs
     return lambda feature: inputs
 
 

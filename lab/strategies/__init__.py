@@ -1,22 +1,36 @@
 """Strategies: pure functions from features to target weights, the files that configure them, portfolios."""
 
+from lab.strategies.carry import Carry, CarryParameters
+from lab.strategies.cross_sectional_momentum import CrossSectionalMomentum, CrossSectionalMomentumParameters
 from lab.strategies.decide import decide, decide_on_features, require_history, total_lookback
 from lab.strategies.dual_momentum import DualMomentum, DualMomentumParameters
+from lab.strategies.ensemble import Ensemble, EnsembleParameters
 from lab.strategies.instance import InstanceConfig, MarketConfig, StrategyInstance, config_model, load
+from lab.strategies.ma_breakout import MaBreakout, MaBreakoutParameters
 from lab.strategies.mean_reversion import MeanReversion, MeanReversionParameters
 from lab.strategies.portfolio import AllocationConfig, Portfolio, PortfolioConfig, combine, load_portfolio
 from lab.strategies.protocol import Parameters, Strategy, signal_of
 from lab.strategies.registry import families, register, strategy_of
 from lab.strategies.space import Choice, Dimension, Range
+from lab.strategies.standing import standing
 from lab.strategies.time_series_momentum import TimeSeriesMomentum, TimeSeriesMomentumParameters
+from lab.strategies.value_quality import ValueQuality, ValueQualityParameters
 
 __all__ = [
     "AllocationConfig",
+    "Carry",
+    "CarryParameters",
     "Choice",
+    "CrossSectionalMomentum",
+    "CrossSectionalMomentumParameters",
     "Dimension",
     "DualMomentum",
     "DualMomentumParameters",
+    "Ensemble",
+    "EnsembleParameters",
     "InstanceConfig",
+    "MaBreakout",
+    "MaBreakoutParameters",
     "MarketConfig",
     "MeanReversion",
     "MeanReversionParameters",
@@ -28,6 +42,8 @@ __all__ = [
     "StrategyInstance",
     "TimeSeriesMomentum",
     "TimeSeriesMomentumParameters",
+    "ValueQuality",
+    "ValueQualityParameters",
     "combine",
     "config_model",
     "decide",
@@ -38,6 +54,7 @@ __all__ = [
     "register",
     "require_history",
     "signal_of",
+    "standing",
     "strategy_of",
     "total_lookback",
 ]

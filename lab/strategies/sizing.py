@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["capped", "equal_share", "volatility_scale"]
+__all__ = ["atr_scale", "capped", "equal_share", "volatility_scale"]
 
 
 @njit(cache=True, nogil=True)
@@ -48,6 +48,41 @@ def volatility_scale(volatility: float, target: float) -> float:
     if volatility <= target:
         return 1.0
     return target / volatility
+
+
+@njit(cache=True, nogil=True)
+def atr_scale(price: float, average_range: float, risk_fraction: float, multiple: float) -> float:
+    """Return the fraction of the capital that loses `risk_fraction` if the price falls `multiple` ranges.
+
+    Parameters
+    ----------
+    price, average_range : float
+        Price and average true range of the market, in the same unit; the price is above 0.
+    risk_fraction : float
+        Share of the capital to be lost at most, for example 0.01.
+    multiple : float
+        Average true ranges between the price and the point where the position is given up, above 0.
+
+    Returns
+    -------
+    float
+        ``min(1, risk_fraction * price / (multiple * average_range))``: units of ``risk_fraction * equity /
+        (multiple * average_range)``, valued at the price; there is no leverage. 1 for a range of 0, NaN for
+        a NaN.
+
+    References
+    ----------
+    C. M. Faith, "Way of the Turtle" (2007), chapter 8: 1 % of equity per 2 average true ranges.
+
+    Examples
+    --------
+    >>> atr_scale(100.0, 5.0, 0.01, 2.0), atr_scale(100.0, 0.1, 0.01, 2.0)
+    (0.1, 1.0)
+    """
+    away = multiple * average_range
+    if risk_fraction * price >= away:
+        return 1.0
+    return risk_fraction * price / away
 
 
 @njit(cache=True, nogil=True)
