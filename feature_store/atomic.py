@@ -6,6 +6,7 @@ itself to :func:`fault_point` first, so that a test can make any of them fail, o
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ __all__ = [
     "exclusive",
     "fault_point",
     "on_fault_point",
+    "parquet_bytes",
     "replacing",
     "write_bytes",
     "write_parquet",
@@ -79,11 +81,16 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def parquet_bytes(frame: pl.DataFrame) -> bytes:
+    """Return `frame` as Parquet, zstd level 3; equal frames give equal bytes, however they came about."""
+    buffer = io.BytesIO()
+    frame.rechunk().write_parquet(buffer, compression="zstd", compression_level=3, statistics=True)
+    return buffer.getvalue()
+
+
 def write_parquet(path: Path, frame: pl.DataFrame) -> None:
-    """Write `frame` to `path` as Parquet, zstd level 3, all or nothing; equal frames give equal bytes."""
-    with replacing(path) as temporary:
-        fault_point("write", path)
-        frame.write_parquet(temporary, compression="zstd", compression_level=3, statistics=True)
+    """Write `frame` to `path` as Parquet, all or nothing; see :func:`parquet_bytes`."""
+    write_bytes(path, parquet_bytes(frame))
 
 
 @contextmanager

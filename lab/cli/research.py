@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
     app.command("tune", epilog="Example: mnemo tune research/strategies/demo_tsm_1d.yaml --seed 7")(_tune)
     app.command("parity", epilog="Example: mnemo parity research/strategies/demo_tsm_1d.yaml")(_parity)
     app.command("report", epilog="Example: mnemo report RUN_ID")(_report)
+    app.command("reproduce", epilog="Example: mnemo reproduce RUN_ID --json")(_reproduce)
     app.command("ui", epilog="Example: mnemo ui --port 5000")(_ui)
     app.command("bench", epilog="Example: mnemo bench --only sweep --json")(_bench)
 
@@ -118,6 +119,22 @@ def _report(
 
     path = write_tearsheet(run_id, root=root_folder(root))
     emit({"run_id": run_id, "report": str(path)}, as_json=json, show=lambda: typer.echo(path))
+
+
+def _reproduce(
+    run_id: Annotated[str, typer.Argument(help="Run id that backtest, tune or demo printed.")],
+    root: Root = Path(),
+    json: Json = False,
+) -> None:
+    """Run a logged run again, from its id alone, and compare the bytes; says what differs."""
+    from lab.pipeline.reproduction import reproduce
+
+    again = reproduce(run_id, root=root_folder(root))
+    rows: list[list[Any]] = [["identical", again.identical], ["compared", ", ".join(again.compared)]]
+    rows += [["differs", difference] for difference in again.differences]
+    emit(again.document(), as_json=json, show=lambda: table(f"Run {run_id}", ["", "value"], rows))
+    if not again.identical:
+        raise MnemoError(f"run {run_id} is not reproduced: {again.differences[0]}")
 
 
 def _ui(

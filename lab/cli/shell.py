@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ def root_folder(root: Path) -> Path:
 def emit(document: Any, *, as_json: bool, show: Callable[[], None]) -> None:
     """Print `document` as JSON on stdout, or call `show` to print it for a person."""
     if as_json:
-        sys.stdout.write(json.dumps(document, indent=2, default=str, allow_nan=False) + "\n")
+        sys.stdout.write(json.dumps(_finite(document), indent=2, default=str, allow_nan=False) + "\n")
     else:
         show()
 
@@ -81,6 +82,15 @@ def progress() -> Iterator[Report]:
 
 def quiet(task: str, done: int, total: int) -> None:
     """Report progress to nobody."""
+
+
+def _finite(value: Any) -> Any:
+    """Return `value` with null for what is not a finite number: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cell(value: Any) -> str:

@@ -8,8 +8,10 @@ from typing import Any, Final
 
 import polars as pl
 
+from feature_store.atomic import parquet_bytes
 from lab.backtest import BacktestResult
 from lab.core.hashing import digest
+from lab.pipeline.environment import environment
 from lab.pipeline.inputs import Inputs
 from lab.tracking import DataInput, Provenance, code_version
 
@@ -92,6 +94,7 @@ def document_of(
         "risk_difference": result.risk_difference,
         "status": result.status,
         "warnings": list(result.warnings),
+        "environment": environment(),
         **judged,
     }
 
@@ -128,10 +131,7 @@ def config_text(inputs: Inputs) -> str:
 
 def fingerprint(tables: Mapping[str, pl.DataFrame], metrics: Mapping[str, float]) -> str:
     """Return one hash over weights, orders, trades, equity and metrics: equal runs have equal ones."""
-    parts = {
-        name: digest(tables[name].write_ipc(None, compression="uncompressed").getvalue())
-        for name in ("weights", "orders", "trades", "equity")
-    }
+    parts = {name: digest(parquet_bytes(tables[name])) for name in ("weights", "orders", "trades", "equity")}
     return digest({**parts, "metrics": {name: repr(value) for name, value in sorted(metrics.items())}})
 
 

@@ -100,17 +100,18 @@ def tune(
     """
     began, clock = datetime.now(UTC), time.perf_counter()
     inputs = load_inputs(config, root=root, start=start, end=end)
+    trials = inputs.instance.search.trials if trials is None else trials
     found = walk_forward(
         inputs.instance,
         inputs.panel,
         splitter=WalkForward.from_settings(inputs.instance.search),
-        trials=inputs.instance.search.trials if trials is None else trials,
+        trials=trials,
         seed=seed,
         workers=workers,
         ledger=Ledger(root),
         progress=progress,
     )
-    record, printed = _record(inputs, found, began)
+    record, printed = _record(inputs, found, trials, began)
     run_id = Tracker(root).log(record)
     document = {
         "run_id": run_id,
@@ -121,7 +122,9 @@ def tune(
     return TuneRun(run_id, inputs.instance, found, document)
 
 
-def _record(inputs: Inputs, found: WalkForwardResult, began: datetime) -> tuple[RunRecord, dict[str, Any]]:
+def _record(
+    inputs: Inputs, found: WalkForwardResult, trials: int, began: datetime
+) -> tuple[RunRecord, dict[str, Any]]:
     first = np.searchsorted(inputs.panel.ts, found.oos.returns["ts"].to_numpy()[0])
     last = np.searchsorted(inputs.panel.ts, found.oos.returns["ts"].to_numpy()[-1]) + 1
     benchmark = buy_and_hold(inputs.panel.rows(int(first), int(last)), inputs.instance.costs)
@@ -131,6 +134,7 @@ def _record(inputs: Inputs, found: WalkForwardResult, began: datetime) -> tuple[
         "seed": found.seed,
         "folds": found.folds.height,
         "trials": found.trials.height,
+        "trials_per_fold": trials,
         "best_parameters": dict(found.best_params),
         "deflated_sharpe": found.deflated_sharpe,
         "expected_max_sharpe": found.expected_max_sharpe,

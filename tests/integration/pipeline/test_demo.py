@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from lab.pipeline import reproduce
+
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600), pytest.mark.xdist_group("demo")]
 
 KEYS = {"seconds", "bars", "strategies", "engine_difference", "runs", "report", "rehearsal"}
@@ -60,6 +62,12 @@ def test_the_bridge_decided_what_the_lab_decides_bit_for_bit(first: tuple[Path, 
     assert rehearsal["orders"] >= 1
     # What is left is the lot size of the exchange: quantities are rounded down to it.
     assert abs(rehearsal["equity_difference"]) < 1e-6
+
+
+def test_every_run_is_reproduced_from_its_id(first: tuple[Path, dict[str, Any]]) -> None:
+    root, document = first
+    for run_id in document["runs"]:
+        assert reproduce(run_id, root=root).identical
 
 
 def test_again_in_the_same_root_gives_the_same_figures(first: tuple[Path, dict[str, Any]]) -> None:
