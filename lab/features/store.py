@@ -1,12 +1,10 @@
-"""Features on disk: one dataset per feature and timeframe, under a key that its code is part of."""
+"""Features on disk: tables of bars and what was computed from them, under a key that the code is part of."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -14,75 +12,39 @@ from numpy.typing import NDArray
 
 from lab.core.errors import DataError
 from lab.core.feature import Feature
-from lab.core.hashing import digest
 from lab.core.panel import Panel
 from lab.core.timeframe import Timeframe
+from lab.features.change import Cells, Change, Update
 from lab.features.code import code_digest
 from lab.features.compute import compute
 from lab.features.definition import definition_of
+from lab.features.table import Store, Table, bar_column, bars_digest, differs
 
-__all__ = ["FeatureFiles", "Verification", "dataset_name"]
+__all__ = ["FeatureFiles", "Update", "Verification"]
 
 Array = NDArray[np.float64]
-_SHOWN: Final = 16
-
-
-class Store(Protocol):
-    """What is needed of :class:`feature_store.FeatureStore`."""
-
-    def write(
-        self,
-        dataset: str,
-        frame: pl.DataFrame,
-        *,
-        entity: str,
-        time: str,
-        inputs: Mapping[str, list[str]],
-        metadata: Mapping[str, Any],
-        overwrite: bool,
-    ) -> Any: ...
-
-    def scan(
-        self, dataset: str, *, entities: list[str] | None, start: datetime | None, end: datetime | None
-    ) -> pl.LazyFrame: ...
-
-    def manifest(self, dataset: str) -> Any: ...
-
-    def lineage(self, dataset: str) -> list[dict[str, Any]]: ...
+# New rows are kept in one small file while they are no more than this: 80 bars of 50 markets.
+TAIL_ROWS: Final = 4_096
+_BUILD: Final = "run 'mnemo features build CONFIG'"
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Stored values against values computed again: rows compared, rows that differ, the first of them."""
+    """Stored rows against rows computed again: values compared, values that differ, the first of them."""
 
     rows: int
     mismatches: int
     first: str | None
 
 
-def dataset_name(feature: Feature, timeframe: Timeframe, markets: Iterable[str] = ()) -> str:
-    """Return where a feature is stored: timeframe, name, and a key of definition, parameters and code.
-
-    A feature over the universe at one time is another feature for other `markets`.
-
-    Examples
-    --------
-    >>> from lab.features import mean
-    >>> dataset_name(mean("close", 20), Timeframe.parse("1d")).rpartition("/")[0]
-    '1d/mean'
-    """
-    definition = definition_of(feature)
-    universe = [] if definition.per_market else sorted(markets)
-    key = digest([feature.digest, code_digest(definition), universe])
-    return f"{timeframe}/{feature.name}/{key[:_SHOWN]}"
-
-
 class FeatureFiles:
     """Writes and reads features of panels through a :class:`feature_store.FeatureStore`.
 
-    A stored row is ``ts, market, value``. Only rows for which the panel held the whole lookback are written,
-    so that a row never depends on how much history the writer had: adding bars to a dataset gives the same
-    rows as building it anew.
+    Features that are computed from the same bars lie in one table: a row per market and bar, with the bars
+    that were read (``bar:close``, …) and a column per feature. Since the bars are there, an update finds by
+    comparison which of them are new, late or revised, and computes exactly the windows that hold one of them
+    again: adding bars in whatever pieces and order gives the rows of a table built anew. A window that is not
+    known as a whole has NaN.
 
     Parameters
     ----------
@@ -100,8 +62,10 @@ class FeatureFiles:
     >>> close = np.array([[1.0], [2.0], [4.0], [8.0]])
     >>> panel = Panel(day, bar, day.open_times(bar), ("binance:BTC/USDT",), {"close": close})
     >>> files = FeatureFiles(FeatureStore(Path(tempfile.mkdtemp())))
-    >>> files.update(panel.rows(0, 3), [mean("close", 2)])
-    >>> files.update(panel.rows(2, 4), [mean("close", 2)])
+    >>> files.update(panel.rows(0, 3), [mean("close", 2)]).windows
+    3
+    >>> files.update(panel.rows(3, 4), [mean("close", 2)]).windows
+    1
     >>> files.read(panel, [mean("close", 2)])[mean("close", 2)][:, 0]
     array([nan, 1.5, 3. , 6. ])
     """
@@ -109,133 +73,212 @@ class FeatureFiles:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def update(self, panel: Panel, features: Iterable[Feature]) -> None:
-        """Bring the datasets of `features` up to the last bar of `panel`; equal rows change no byte.
+    def update(
+        self, panel: Panel, features: Iterable[Feature], *, source: Mapping[str, Any] | None = None
+    ) -> Update:
+        """Bring the table of `features` up to the bars of `panel`; bars that are stored already cost nothing.
 
         Parameters
         ----------
         panel : Panel
-            Bars from ``lookback - 1`` bars before the first new, late or revised one on, up to the last
-            stored one at least: a revised bar then reaches every window that holds it.
+            Any bars: new, late and revised ones are told from known ones here. Earlier bars that windows need
+            are taken from the table.
+        features : iterable of Feature
+            The same as in earlier updates of the table.
+        source : mapping, optional
+            What the bars were read from, to be remembered; None keeps what is stored.
 
         Raises
         ------
         DataError
-            If the panel begins too late to continue a dataset, or ends before it.
+            If there are bars between the stored ones and those of `panel` that neither holds, or the panel
+            lacks a column.
         """
-        computed = compute(panel, features)
-        for feature in dict.fromkeys(features):
-            self._write(computed, feature, overwrite=False)
+        table = Table.of(features, panel.timeframe, panel.markets)
+        manifest = self.store.manifest(table.name)
+        cells = Cells.of(panel, table.columns)
+        stored = self._cells(table, cells.widened(1, 1), manifest)
+        self._check_continues(table, cells, stored, manifest)
+        change = Change.between(cells, stored)
+        before, after = change.missing(table.lookback)
+        if manifest is not None and (before or after):
+            around = self._cells(table, cells.widened(before, after), manifest)
+            change = Change.between(cells.laid_over(around), around)
+        return self._write(table, change, manifest, panel.markets, source, overwrite=False)
 
-    def rebuild(self, panel: Panel, features: Iterable[Feature]) -> None:
-        """Write the datasets of `features` anew from `panel`, whatever was stored."""
-        computed = compute(panel, features)
-        for feature in dict.fromkeys(features):
-            self._write(computed, feature, overwrite=True)
+    def rebuild(
+        self, panel: Panel, features: Iterable[Feature], *, source: Mapping[str, Any] | None = None
+    ) -> Update:
+        """Write the table of `features` anew from `panel`, whatever was stored."""
+        table = Table.of(features, panel.timeframe, panel.markets)
+        cells = Cells.of(panel, table.columns)
+        change = Change.between(cells, cells.unknown())
+        return self._write(table, change, None, panel.markets, source, overwrite=True)
 
     def scan(self, feature: Feature, timeframe: Timeframe, markets: Iterable[str] = ()) -> pl.LazyFrame:
         """Return the stored rows ``ts, market, value`` of a feature; of some markets if any are named."""
         names = list(markets)
-        dataset = dataset_name(feature, timeframe, names)
-        return self.store.scan(dataset, entities=names or None, start=None, end=None)
+        dataset = self._find(feature, timeframe, names)
+        columns = ["market", "ts", feature.key]
+        rows = self.store.scan(dataset, columns=columns, entities=names or None)
+        return rows.select("ts", "market", pl.col(feature.key).alias("value"))
 
     def read(self, panel: Panel, features: Iterable[Feature]) -> Panel:
-        """Return `panel` with stored features, unchecked (see :meth:`verify`); NaN where no row is stored."""
-        return panel.with_fields({feature: self._stored(panel, feature) for feature in features})
+        """Return `panel` with stored features.
 
-    def verify(self, panel: Panel, feature: Feature) -> Verification:
-        """Compare stored rows with those computed again from `panel`, to the last bit."""
-        fresh = compute(panel, [feature])[feature]
-        stored = self._stored(panel, feature)
-        warm = slice(feature.lookback - 1, None)
-        differ = fresh.view(np.int64) != stored.view(np.int64)
-        differ &= ~(np.isnan(fresh) & np.isnan(stored))
-        at = np.argwhere(differ[warm])
-        first = None
-        if len(at):
-            row, column = int(at[0, 0]) + feature.lookback - 1, int(at[0, 1])
-            first = f"{panel.markets[column]} at {np.datetime_as_string(panel.ts[row], unit='m')}Z"
-        return Verification(int(differ[warm].size), len(at), first)
+        Raises
+        ------
+        DataError
+            If a feature is not stored, has no row for a bar of `panel`, or was computed from another version
+            of it.
+        """
+        fields: dict[str | Feature, Array] = {}
+        for feature in dict.fromkeys(features):
+            table = Table.of([feature], panel.timeframe, panel.markets)
+            dataset = self._find(feature, panel.timeframe, panel.markets)
+            cells = Cells.of(panel, table.columns)
+            columns = [*map(bar_column, table.columns), feature.key]
+            found = self._read(dataset, cells, columns)
+            _check_current(feature, cells, found)
+            fields[feature] = found.values[feature.key]
+        return panel.with_fields(fields)
+
+    def verify(self, panel: Panel, features: Iterable[Feature]) -> Verification:
+        """Compare stored bars and features with `panel` and what is computed from it, to the last bit."""
+        compared = mismatches = 0
+        first: str | None = None
+        for feature in dict.fromkeys(features):
+            dataset = self._find(feature, panel.timeframe, panel.markets)
+            cells = Cells.of(panel, ())
+            found = self._read(dataset, cells, [feature.key])
+            fresh = compute(panel, [feature])[feature]
+            warm = slice(feature.lookback - 1, None)
+            differ = differs(fresh, found.values[feature.key])[warm] | ~found.known[warm]
+            at = np.argwhere(differ)
+            if len(at) and first is None:
+                first = f"{feature} of {cells.cell(int(at[0, 0]) + feature.lookback - 1, int(at[0, 1]))}"
+            compared, mismatches = compared + differ.size, mismatches + len(at)
+        return Verification(compared, mismatches, first)
 
     def lineage(self, feature: Feature, timeframe: Timeframe, markets: Iterable[str] = ()) -> dict[str, Any]:
-        """Return what a dataset was made from: feature, code hash, and per month the hashes of its bars."""
-        dataset = dataset_name(feature, timeframe, markets)
-        manifest = self.store.manifest(dataset)
-        if manifest is None:
-            raise DataError(f"feature {feature} on {timeframe} is not stored; run 'mnemo features build'")
-        metadata = {key: value for key, value in manifest.metadata.items() if key != "last"}
-        return {"dataset": dataset, **metadata, "partitions": self.store.lineage(dataset)}
+        """Return what a feature was made from: definition, code hash, and per month the hash of its bars.
 
-    def _write(self, panel: Panel, feature: Feature, *, overwrite: bool) -> None:
-        start = feature.lookback - 1
-        if len(panel) <= start:
-            raise DataError(
-                f"feature {feature}: {len(panel)} bars found, {feature.lookback} needed for a row"
+        The last partition may be ``tail``: the newest rows. Windows that reach back into an earlier month
+        read its bars too: ``lookback`` says how far.
+        """
+        dataset = self._find(feature, timeframe, markets)
+        metadata = dict(self.store.manifest(dataset).metadata)
+        entries = {entry["feature"]: entry for entry in metadata.pop("features")}
+        partitions = self.store.lineage(dataset)
+        tail = self.store.tail(dataset)
+        if tail is not None:
+            partitions.append(
+                {"month": "tail", "sha256": None, "rows": tail.height, "inputs": bars_digest(tail)}
             )
-        dataset = dataset_name(feature, panel.timeframe, panel.markets)
-        manifest = None if overwrite else self.store.manifest(dataset)
-        last: dict[str, int] = dict(manifest.metadata["last"]) if manifest else {}
-        for market in panel.markets:
-            _check_continues(panel, feature, market, last.get(market))
-        rows = panel.rows(start, len(panel))
-        frame = rows.to_frame(rows[feature], "value")
-        definition = definition_of(feature)
-        metadata = {
-            "feature": feature.key,
-            "lookback": feature.lookback,
-            "code": code_digest(definition),
-            "last": last | dict.fromkeys(panel.markets, int(panel.bar[-1])),
-        }
+        return {"dataset": dataset, **entries[feature.key], **metadata, "partitions": partitions}
+
+    def stored(self) -> list[dict[str, Any]]:
+        """Return a row per stored feature: its manifest entry, dataset, timeframe, current code or not."""
+        rows = []
+        for dataset in self.store.datasets():
+            metadata = self.store.manifest(dataset).metadata
+            for entry in metadata.get("features", ()):
+                rows.append({"dataset": dataset, "timeframe": metadata["timeframe"], **entry})
+        return rows
+
+    def _write(
+        self,
+        table: Table,
+        change: Change,
+        manifest: Any,
+        markets: tuple[str, ...],
+        source: Mapping[str, Any] | None,
+        *,
+        overwrite: bool,
+    ) -> Update:
+        old = {} if manifest is None else dict(manifest.metadata)
+        origin = old.get("source") if source is None else dict(source)
+        metadata = table.metadata(markets) | ({} if origin is None else {"source": origin})
+        if not change.any and metadata == old:
+            return Update(table.name)
+        done = Update(table.name)
+
+        def stored(cells: Cells) -> Mapping[str, Array]:
+            return self._read(table.name, cells, [feature.key for feature in table.features]).values
+
         self.store.write(
-            dataset,
-            frame,
+            table.name,
+            change.frames(table, stored, done),
             entity="market",
             time="ts",
-            inputs=_inputs(panel, feature),
+            inputs=bars_digest,
             metadata=metadata,
             overwrite=overwrite,
+            tail_rows=0 if overwrite else TAIL_ROWS,
         )
+        return done
 
-    def _stored(self, panel: Panel, feature: Feature) -> Array:
-        values = np.full(panel.shape, np.nan)
-        dataset = dataset_name(feature, panel.timeframe, panel.markets)
-        if len(panel) and self.store.manifest(dataset) is not None:
-            first, beyond = (panel.timeframe.open_time(int(n)) for n in (panel.bar[0], panel.bar[-1] + 1))
-            frame = self.store.scan(dataset, entities=list(panel.markets), start=first, end=beyond).collect()
-            row = panel.timeframe.numbers(frame["ts"].to_numpy()) - panel.bar[0]
-            column = {market: index for index, market in enumerate(panel.markets)}
-            at = frame["market"].replace_strict(column, return_dtype=pl.Int64).to_numpy()
-            values[row, at] = frame["value"].to_numpy()
-        return values
+    def _cells(self, table: Table, wanted: Cells, manifest: Any) -> Cells:
+        if manifest is None:
+            return wanted.unknown()
+        found = self._read(table.name, wanted, [bar_column(column) for column in table.columns])
+        return found.renamed(dict(zip(map(bar_column, table.columns), table.columns, strict=True)))
+
+    def _read(self, dataset: str, wanted: Cells, columns: list[str]) -> Cells:
+        start, end = (wanted.timeframe.open_time(int(n)) for n in (wanted.bar[0], wanted.bar[-1] + 1))
+        rows = self.store.scan(dataset, columns=["market", "ts", *columns], start=start, end=end).collect()
+        return wanted.filled(rows, columns)
+
+    def _find(self, feature: Feature, timeframe: Timeframe, markets: Iterable[str]) -> str:
+        """Return the dataset with the latest rows of a feature, computed by the present code."""
+        definition = definition_of(feature)
+        code, universe = code_digest(definition), sorted(markets)
+        found = []
+        outdated = False
+        for dataset in self.store.datasets():
+            manifest = self.store.manifest(dataset)
+            for entry in manifest.metadata.get("features", ()):
+                if entry["feature"] == feature.key and manifest.metadata["timeframe"] == str(timeframe):
+                    same = definition.per_market or manifest.metadata.get("universe") == universe
+                    if same and entry["code"] == code:
+                        found.append((manifest.last, dataset))
+                    outdated |= entry["code"] != code
+        if not found:
+            why = "was stored by other code than the present" if outdated else "is not stored"
+            raise DataError(f"feature {feature} on {timeframe} {why}; {_BUILD}")
+        return max(found)[1]
+
+    def _check_continues(self, table: Table, given: Cells, stored: Cells, manifest: Any) -> None:
+        """Refuse bars that neither overlap nor adjoin the stored ones of their market."""
+        apart = [market for column, market in enumerate(given.markets) if not stored.known[:, column].any()]
+        if manifest is None or not apart:
+            return
+        rows = self.store.scan(table.name, columns=["market", "ts"], entities=apart)
+        spans = rows.group_by("market").agg(first=pl.col("ts").min(), last=pl.col("ts").max()).collect()
+        for market, first, last in spans.sort("market").iter_rows():
+            begin, beyond = (given.timeframe.open_time(int(n)) for n in (given.bar[0], given.bar[-1] + 1))
+            missing = last + table.timeframe.duration if last < begin else beyond
+            upto = begin if last < begin else first
+            raise DataError(
+                f"features of {market} are stored from {first:%Y-%m-%d %H:%M}Z to {last:%Y-%m-%d %H:%M}Z, "
+                f"the bars begin at {begin:%Y-%m-%d %H:%M}Z; bars from {missing:%Y-%m-%d %H:%M}Z to "
+                f"{upto:%Y-%m-%d %H:%M}Z are needed to continue, or rebuild"
+            )
 
 
-def _check_continues(panel: Panel, feature: Feature, market: str, last: int | None) -> None:
-    if last is None:
-        return
-    stored = (
-        f"feature {feature} of {market} is stored up to {panel.timeframe.open_time(last):%Y-%m-%d %H:%M}Z"
-    )
-    first = int(panel.bar[0]) + feature.lookback - 1
-    if first > last + 1:
-        late = panel.timeframe.open_time(last + 2 - feature.lookback)
-        raise DataError(
-            f"{stored}; bars from {late:%Y-%m-%d %H:%M}Z on are needed to continue, found {panel.ts[0]}Z"
-        )
-    if int(panel.bar[-1]) < last:
-        raise DataError(f"{stored}, the bars end at {panel.ts[-1]}Z; give all later bars too, or rebuild")
-
-
-def _inputs(panel: Panel, feature: Feature) -> dict[str, list[str]]:
-    """Return, per month, the hash of the bars that its rows were computed from."""
-    columns = definition_of(feature).inputs(feature)
-    month = panel.ts.astype("datetime64[M]")
-    out: dict[str, list[str]] = {}
-    for each in np.unique(month[feature.lookback - 1 :]):
-        at = np.flatnonzero(month == each)
-        rows = slice(max(int(at[0]) - feature.lookback + 1, 0), int(at[-1]) + 1)
-        text = hashlib.sha256(digest([list(columns), list(panel.markets)]).encode())
-        text.update(panel.bar[rows].tobytes())
-        for column in columns:
-            text.update(panel[column][rows].tobytes())
-        out[str(each)] = [text.hexdigest()]
-    return out
+def _check_current(feature: Feature, cells: Cells, found: Cells) -> None:
+    for column in cells.values:
+        there = ~np.isnan(cells.values[column])
+        absent = np.argwhere(there & ~found.known)
+        if len(absent):
+            where = cells.cell(int(absent[0, 0]), int(absent[0, 1]))
+            raise DataError(
+                f"feature {feature} of {where}: no row is stored for {len(absent)} bars; {_BUILD}"
+            )
+        other = np.argwhere(differs(cells.values[column], found.values[bar_column(column)]) & found.known)
+        if len(other):
+            where = cells.cell(int(other[0, 0]), int(other[0, 1]))
+            raise DataError(
+                f"feature {feature} of {where}: stored from another {column} than the bar has now "
+                f"({len(other)} bars differ: late or revised); {_BUILD}"
+            )
