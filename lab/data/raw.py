@@ -72,15 +72,21 @@ class RawStore:
     ----------
     root : Path
         The folder that ``--root`` names.
+    part : str
+        Folder under ``data/raw`` of what is not bars.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.folder = Path(root) / "data" / "raw"
+    def __init__(self, root: Path, part: str = "") -> None:
+        self.folder = Path(root) / "data" / "raw" / part
 
     def find(self, key: str) -> ImportRecord | None:
         """Return the record of an import; None if there was none."""
         path = self._record(key)
         return _read(path) if path.exists() else None
+
+    def keys(self) -> set[str]:
+        """Return the keys of all imports."""
+        return {path.stem for path in (self.folder / "imports").glob("[!.]*.json")}
 
     def records(self) -> list[ImportRecord]:
         """Return all imports, oldest arrival first."""

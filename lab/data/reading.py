@@ -16,7 +16,7 @@ from lab.data.formats import Table, binance_header, read_binance, read_freqtrade
 from lab.data.stamps import read_stamps
 from lab.data.symbols import market_names
 
-__all__ = ["Format", "Received", "check_mapping", "listed_files", "read_bars"]
+__all__ = ["Format", "Received", "check_mapping", "listed_files", "read_bars", "read_table"]
 
 Format = Literal["auto", "binance", "csv", "freqtrade", "page", "parquet"]
 
@@ -111,6 +111,17 @@ def read_bars(
         stated.setdefault("symbol", source.mapping["symbol"])
     bars = pl.DataFrame([stamps.alias("ts"), market, *numbers])
     return Received(bars, found, detected, stated, source.timeframe)
+
+
+def read_table(path: Path) -> tuple[pl.DataFrame, str]:
+    """Return the columns of a CSV or Parquet file, and which of the two it is; DataError naming the file."""
+    try:
+        found = _format(path, "auto", {"ts": ""})
+        if found not in {"csv", "parquet"}:
+            raise DataError(f"the file is {found}; expected CSV or Parquet")
+        return (_read_parquet(path) if found == "parquet" else _read_csv(path)), found
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def listed_files(paths: Iterable[Path]) -> list[Path]:
