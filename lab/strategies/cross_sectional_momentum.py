@@ -79,7 +79,7 @@ def _rank(
     known = 0
     for i in range(columns):
         known += not (np.isnan(past_return[i]) or np.isnan(realised[i]))
-    places = max(int(math.floor(top_fraction * known + _ROUNDING)), 1)
+    places = max(math.floor(top_fraction * known + _ROUNDING), 1)
     for i in range(columns):
         if np.isnan(past_return[i]) or np.isnan(realised[i]):
             continue

@@ -140,8 +140,9 @@ class MaBreakout:
     Research 297 (2021): many of 15,000 such rules predicted returns after costs and a correction for data
     snooping; out of sample, none did for bitcoin. S. Corbet, V. Eraslan, B. Lucey, A. Sensoy, "The
     effectiveness of technical trading rules in cryptocurrency markets", Finance Research Letters 31 (2019):
-    for bitcoin, averages do better than breakouts. R. Cont, A. Kukanov, S. Stoikov, "The Price Impact of Order Book Events",
-    Journal of Financial Econometrics 12 (2014), for imbalance; the estimate from bars is far coarser.
+    for bitcoin, averages do better than breakouts. R. Cont, A. Kukanov, S. Stoikov, "The Price Impact of
+    Order Book Events", Journal of Financial Econometrics 12 (2014), for imbalance; the estimate from bars is
+    far coarser.
 
     **Defaults.** 20 against 100 bars without a band, given up 60 bars after the last signal, sized to 40 % a
     year over 20 bars, no filter; the channel has 55 and 20 bars, the turtles' slower ones.

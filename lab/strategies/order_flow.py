@@ -11,14 +11,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from lab.core.feature import Feature
-from lab.features import Bars, define, kernels
+from lab.features import Bars, define
 from lab.features.definition import checked_share, checked_window, least_valid
 
 __all__ = ["close_location_imbalance", "high_low_spread"]
 
 Array = NDArray[np.float64]
 
-_THREE_ROOTS: Final = 3.0 - 2.0 * math.sqrt(2.0)
+_ROOTS: Final = 3.0 - 2.0 * math.sqrt(2.0)
 
 
 @define(
@@ -29,11 +29,7 @@ _THREE_ROOTS: Final = 3.0 - 2.0 * math.sqrt(2.0)
 )
 def _imbalance(feature: Feature, bars: Bars) -> Array:
     window = feature["window"]
-    least = least_valid(feature["min_valid"], window)
-    signed, volume = (_frozen(array) for array in _signed_volume(*bars.columns))
-    part = kernels.total_of_window(signed, bars.first_bar, window, least)
-    whole = kernels.total_of_window(volume, bars.first_bar, window, least)
-    return _ratio(part, whole)
+    return _flow(*bars.columns, window, least_valid(feature["min_valid"], window))
 
 
 def _window_and_one(parameters: Mapping[str, Any]) -> int:
@@ -43,9 +39,7 @@ def _window_and_one(parameters: Mapping[str, Any]) -> int:
 @define("high_low_spread", version="1", inputs=("high", "low"), lookback=_window_and_one)
 def _spread(feature: Feature, bars: Bars) -> Array:
     window = feature["window"]
-    least = least_valid(feature["min_valid"], window)
-    pairs = _frozen(_corwin_schultz(*bars.columns))
-    return kernels.moments_of_window(pairs, bars.first_bar, window, least, kernels.MEAN)
+    return _corwin_schultz(*bars.columns, window, least_valid(feature["min_valid"], window))
 
 
 def close_location_imbalance(window: int, *, min_valid: float = 0.8) -> Feature:
@@ -116,56 +110,60 @@ def high_low_spread(window: int, *, min_valid: float = 0.8) -> Feature:
     return _spread.feature(window=checked_window(window, name=name), min_valid=share)
 
 
-def _frozen(array: Array) -> Array:
-    # The kernels are compiled for read-only arrays, as panels hold them.
-    array.flags.writeable = False
-    return array
-
-
 @njit(cache=True, nogil=True)
-def _signed_volume(high: Any, low: Any, close: Any, volume: Any) -> Any:
+def _flow(high: Any, low: Any, close: Any, volume: Any, window: int, least: int) -> Any:
     rows, columns = close.shape
-    signed = np.full((rows, columns), np.nan)
-    whole = np.full((rows, columns), np.nan)
-    for t in range(rows):
-        for j in range(columns):
-            width = high[t, j] - low[t, j]
-            # Prices of which one is NaN have a NaN width or place; comparisons with it are False.
-            place = 0.0
-            if width > 0.0:
-                place = ((close[t, j] - low[t, j]) - (high[t, j] - close[t, j])) / width
-            if not math.isnan(width + close[t, j] + volume[t, j]):
-                signed[t, j] = min(max(place, -1.0), 1.0) * volume[t, j]
-                whole[t, j] = volume[t, j]
-    return signed, whole
-
-
-@njit(cache=True, nogil=True)
-def _ratio(part: Any, whole: Any) -> Any:
-    rows, columns = part.shape
     out = np.full((rows, columns), np.nan)
-    for t in range(rows):
+    # Every window is summed anew, oldest bar first: nothing is carried from before it.
+    for t in range(window - 1, rows):
         for j in range(columns):
-            if whole[t, j] > 0.0:
-                out[t, j] = part[t, j] / whole[t, j]
+            signed = 0.0
+            whole = 0.0
+            valid = 0
+            for q in range(t - window + 1, t + 1):
+                width = high[q, j] - low[q, j]
+                if math.isnan(width + close[q, j] + volume[q, j]):
+                    continue
+                place = 0.0
+                if width > 0.0:
+                    place = ((close[q, j] - low[q, j]) - (high[q, j] - close[q, j])) / width
+                signed += min(max(place, -1.0), 1.0) * volume[q, j]
+                whole += volume[q, j]
+                valid += 1
+            if valid >= least and whole > 0.0:
+                out[t, j] = signed / whole
     return out
 
 
 @njit(cache=True, nogil=True)
-def _corwin_schultz(high: Any, low: Any) -> Any:
+def _corwin_schultz(high: Any, low: Any, window: int, least: int) -> Any:
     rows, columns = high.shape
-    out = np.full((rows, columns), np.nan)
+    pairs = np.full((rows, columns), np.nan)
     for t in range(1, rows):
         for j in range(columns):
-            bottom = min(low[t, j], low[t - 1, j])
-            total = high[t, j] + high[t - 1, j] + low[t, j] + low[t - 1, j]
-            if math.isnan(total) or bottom <= 0.0:
-                continue
-            now = math.log(high[t, j] / low[t, j])
-            before = math.log(high[t - 1, j] / low[t - 1, j])
-            both = math.log(max(high[t, j], high[t - 1, j]) / bottom)
-            beta = now * now + before * before
-            alpha = (math.sqrt(2.0 * beta) - math.sqrt(beta)) / _THREE_ROOTS
-            alpha -= math.sqrt(both * both / _THREE_ROOTS)
-            out[t, j] = max(2.0 * (math.exp(alpha) - 1.0) / (1.0 + math.exp(alpha)), 0.0)
+            pairs[t, j] = _pair_spread(high[t - 1, j], low[t - 1, j], high[t, j], low[t, j])
+    out = np.full((rows, columns), np.nan)
+    for t in range(window, rows):
+        for j in range(columns):
+            total = 0.0
+            valid = 0
+            for q in range(t - window + 1, t + 1):
+                if not math.isnan(pairs[q, j]):
+                    total += pairs[q, j]
+                    valid += 1
+            if valid >= least:
+                out[t, j] = total / valid
     return out
+
+
+@njit(cache=True, nogil=True)
+def _pair_spread(high_before: float, low_before: float, high: float, low: float) -> float:
+    bottom = min(low, low_before)
+    if math.isnan(high + high_before + low + low_before) or bottom <= 0.0:
+        return np.nan
+    now = math.log(high / low)
+    before = math.log(high_before / low_before)
+    both = math.log(max(high, high_before) / bottom)
+    beta = now * now + before * before
+    alpha = (math.sqrt(2.0 * beta) - math.sqrt(beta)) / _ROOTS - both / math.sqrt(_ROOTS)
+    return max(2.0 * (math.exp(alpha) - 1.0) / (1.0 + math.exp(alpha)), 0.0)

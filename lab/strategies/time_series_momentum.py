@@ -71,6 +71,15 @@ class TimeSeriesMomentum:
     Economics 104 (2012): the sign of the past 12 months' return, sized to 40 % volatility per instrument.
     Here long or flat and without leverage; windows of 3, 6 or 12 months are 90, 180, 365 daily bars.
 
+    **Hypothesis.** News spreads slowly and buyers follow prices, so that a market that has risen goes on rising
+    for weeks to months.
+
+    **Evidence.** B. Hurst, Y. H. Ooi, L. H. Pedersen, "A Century of Evidence on Trend-Following Investing",
+    Journal of Portfolio Management 44 (2017): profits in every decade since 1880, over 67 markets. Y. Liu,
+    A. Tsyvinski, "Risks and Returns of Cryptocurrency", Review of Financial Studies 34 (2021): one to four
+    weeks in bitcoin, ether and ripple. D. Huang, J. Li, L. Wang, G. Zhou, "Time series momentum: Is it
+    there?", Journal of Financial Economics 135 (2020): much of the older evidence is differences in mean.
+
     **Defaults.** 90 bars, threshold 0, volatility over 20 bars, target 40 % a year, no volatility filter.
 
     **Lookback.** The features' own: ``max(lookback_window, vol_window) + 1`` bars.

@@ -53,7 +53,7 @@ class ValueQualityParameters(Parameters):
         return self
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True)
 def core(
     mvrv: Array,
     users: Array,
@@ -67,13 +67,15 @@ def core(
     target_volatility: float,
     share: float,
 ) -> Array:
-    """Return weights, shape (T, N); NaN where a feature is NaN or a market value is not positive."""
+    """Return weights, shape (T, N); NaN where a feature is NaN, or what is divided by is not positive."""
     rows, columns = mvrv.shape
     weights = np.full((rows, columns), np.nan)
     for t in range(rows):
         for i in range(columns):
+            if not (value[t, i] > 0.0 and usual_value[t, i] > 0.0 and usual_users[t, i] > 0.0):
+                continue
             quality = (users[t, i] / value[t, i]) / (usual_users[t, i] / usual_value[t, i]) - 1.0
-            if np.isnan(mvrv[t, i]) or not np.isfinite(quality) or np.isnan(realised[t, i]):
+            if np.isnan(mvrv[t, i]) or np.isnan(quality) or np.isnan(realised[t, i]):
                 continue
             cheap = min(max((none_above - mvrv[t, i]) / (none_above - full_below), 0.0), 1.0)
             if quality < min_quality:

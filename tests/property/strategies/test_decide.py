@@ -28,6 +28,68 @@ SHORT = {
         {"window": 12, "entry_z": 1.0, "max_holding": 6, "fall_window": 5},
         {"window": 8, "entry_z": 1.5, "exit_z": -0.5, "max_holding": 3, "fall_window": 9},
     ],
+    "ma_breakout": [
+        {"fast_window": 3, "slow_window": 9, "max_holding": 8, "vol_window": 5, "band": 0.01},
+        {
+            "rule": "breakout",
+            "entry_window": 8,
+            "exit_window": 5,
+            "max_holding": 6,
+            "flow_window": 4,
+            "min_imbalance": -0.2,
+            "max_spread": 0.05,
+            "sizing": "atr",
+            "vol_window": 7,
+        },
+    ],
+    "cross_sectional_momentum": [
+        {"lookback_window": 9, "skip_window": 2, "top_fraction": 0.5, "rebalance_bars": 5, "vol_window": 6},
+        {
+            "lookback_window": 5,
+            "skip_window": 0,
+            "rebalance_bars": 1,
+            "min_markets": 1,
+            "target_volatility": 0.3,
+            "vol_window": 9,
+        },
+    ],
+    "carry": [
+        {"funding_window": 5, "trend_window": 9, "vol_window": 6, "none_above": 0.3},
+        {"funding_window": 12, "trend_window": 3, "vol_window": 4, "threshold": 0.0},
+    ],
+    "value_quality": [
+        {"short_window": 4, "long_window": 11, "vol_window": 5},
+        {"short_window": 1, "long_window": 3, "vol_window": 12, "min_quality": 0.0},
+    ],
+    "ensemble": [
+        {
+            "members": [
+                {
+                    "family": "time_series_momentum",
+                    "parameters": {"lookback_window": 7, "vol_window": 5},
+                    "weight": 0.6,
+                },
+                {
+                    "family": "mean_reversion",
+                    "parameters": {"window": 8, "entry_z": 1.0, "max_holding": 4, "fall_window": 4},
+                    "weight": 0.4,
+                },
+            ],
+            "hold_bars": 3,
+        },
+        {
+            "members": [
+                {"family": "dual_momentum", "parameters": {"lookback_window": 6, "top_k": 2}, "weight": 0.5},
+                {
+                    "family": "time_series_momentum",
+                    "parameters": {"lookback_window": 4, "vol_window": 5},
+                    "weight": 0.5,
+                },
+            ],
+            "quorum": 1.0,
+            "hold_bars": 9,
+        },
+    ],
 }
 CASES = [(family, values) for family, listed in SHORT.items() for values in listed]
 
@@ -49,7 +111,22 @@ def market_panel(seed: int, *, bars: int = 220, markets: int = 3, gaps: bool = T
     received = close.copy()
     if gaps:
         received[180, 2] = np.nan  # received as BAD or filled: features see a price, nobody can trade it
-    return Panel(frame, bar, frame.open_times(bar), names, {"close": close, RECEIVED["close"]: received})
+    fields = {"close": close, RECEIVED["close"]: received, **_columns(close, random)}
+    return Panel(frame, bar, frame.open_times(bar), names, fields)
+
+
+def _columns(close: np.ndarray, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Everything else that some family reads, where there is a close."""
+    there = np.where(np.isnan(close), np.nan, 1.0)
+    spans = {name: random.uniform(0.0, 0.03, close.shape) for name in ("high", "low")}
+    made = {
+        "volume": random.uniform(1e3, 1e4, close.shape),
+        "funding_rate": random.normal(1e-4, 2e-4, close.shape),
+        "mvrv": random.uniform(0.5, 4.0, close.shape),
+        "active_addresses": random.uniform(1e5, 2e5, close.shape),
+    }
+    bars = {"high": close * (1 + spans["high"]), "low": close * (1 - spans["low"]), "market_cap": close * 1e7}
+    return {**bars, **{name: values * there for name, values in made.items()}}
 
 
 def test_every_family_is_covered() -> None:

@@ -125,7 +125,8 @@ def test_declarations(family: str) -> None:
     strategy = strategy_of(family)
     assert strategy.family == family
     assert strategy.version.count(".") == 2
-    for word in ("Rule", "Source", "Defaults", "Lookback", "Works", "Fails", "Data"):
+    words = ("Rule", "Hypothesis", "Source", "Evidence", "Defaults", "Lookback", "Works", "Fails", "Data")
+    for word in words:
         assert f"**{word}" in (type(strategy).__doc__ or ""), word
     assert strategy.params().model_config["extra"] == "forbid"
 
@@ -141,6 +142,21 @@ def test_declarations(family: str) -> None:
         ("dual_momentum", {"lookback": 90}),
         ("mean_reversion", {"entry_z": 1.0, "exit_z": -1.0}),
         ("mean_reversion", {"max_holding": 0}),
+        ("ma_breakout", {"fast_window": 50, "slow_window": 50}),
+        ("ma_breakout", {"rule": "triangle"}),
+        ("ma_breakout", {"sizing": "kelly"}),
+        ("cross_sectional_momentum", {"top_fraction": 0.0}),
+        ("carry", {"full_below": 0.4, "none_above": 0.4}),
+        ("value_quality", {"none_above": 1.0}),
+        ("value_quality", {"short_window": 120}),
+        ("ensemble", {"members": []}),
+        ("ensemble", {"members": [{"family": "nobody", "weight": 1.0}]}),
+        ("ensemble", {"members": [{"family": "dual_momentum", "weight": 0.6, "parameters": {"top_k": 0}}]}),
+        ("ensemble", {"members": [{"family": "dual_momentum", "weight": w / 10} for w in (4, 5)]}),
+        (
+            "ensemble",
+            {"members": [{"family": f, "weight": 0.6} for f in ("dual_momentum", "mean_reversion")]},
+        ),
         ("mean_reversion", {"entry_z": math.nan}),
     ],
 )
