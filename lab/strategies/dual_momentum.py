@@ -76,11 +76,11 @@ class DualMomentum:
     Investing" (2014): 12 months, ranked monthly, absolute momentum against Treasury bills; here against
     `threshold`.
 
-    **Hypothesis.** Attention and capital follow past returns, so that leadership persists; a market that has not
-    risen itself leads only in falling less.
+    **Hypothesis.** Attention and capital follow past returns, so that leadership persists; a market that has
+    not risen itself leads only in falling less.
 
-    **Evidence.** Antonacci's own: 1974 to 2011, equities, bonds and property, better returns and smaller falls
-    than either kind of momentum by itself, before costs. For coins see the evidence of
+    **Evidence.** Antonacci's own: 1974 to 2011, equities, bonds and property, better returns and smaller
+    falls than either kind of momentum by itself, before costs. For coins see the evidence of
     ``cross_sectional_momentum``; of the combination none is known to be published.
 
     **Defaults.** 90 bars, one market, threshold 0, ranked every 7 bars (weekly on daily bars).

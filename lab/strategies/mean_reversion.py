@@ -83,11 +83,11 @@ class MeanReversion:
     Profits Due to Stock Market Overreaction?", Review of Financial Studies 3 (1990); E. P. Chan,
     "Algorithmic Trading" (2013), chapter 3.
 
-    **Hypothesis.** Forced and hasty sellers pay for speed: they push the price below what others would pay, and it
-    comes back when they are done.
+    **Hypothesis.** Forced and hasty sellers pay for speed: they push the price below what others would pay,
+    and it comes back when they are done.
 
-    **Evidence.** S. Nagel, "Evaporating Liquidity", Review of Financial Studies 25 (2012): returns of reversal
-    are pay for liquidity, and highest in turmoil. Z. Wen, E. Bouri, Y. Xu, Y. Zhao, "Intraday return
+    **Evidence.** S. Nagel, "Evaporating Liquidity", Review of Financial Studies 25 (2012): returns of
+    reversal are pay for liquidity, and highest in turmoil. Z. Wen, E. Bouri, Y. Xu, Y. Zhao, "Intraday return
     predictability in the cryptocurrency markets: Momentum, reversal, or both", North American Journal of
     Economics and Finance 62 (2022): both, by hour and after jumps. The evidence for coins is mixed.
 

@@ -71,8 +71,8 @@ class TimeSeriesMomentum:
     Economics 104 (2012): the sign of the past 12 months' return, sized to 40 % volatility per instrument.
     Here long or flat and without leverage; windows of 3, 6 or 12 months are 90, 180, 365 daily bars.
 
-    **Hypothesis.** News spreads slowly and buyers follow prices, so that a market that has risen goes on rising
-    for weeks to months.
+    **Hypothesis.** News spreads slowly and buyers follow prices, so that a market that has risen goes on
+    rising for weeks to months.
 
     **Evidence.** B. Hurst, Y. H. Ooi, L. H. Pedersen, "A Century of Evidence on Trend-Following Investing",
     Journal of Portfolio Management 44 (2017): profits in every decade since 1880, over 67 markets. Y. Liu,
