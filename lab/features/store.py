@@ -101,7 +101,9 @@ class FeatureFiles:
         self._check_continues(table, cells, stored, manifest)
         change = Change.between(cells, stored)
         before, after = change.missing(table.lookback)
-        if manifest is not None and (before or after):
+        # Stored bars of a market have no gap: without one beside those given there is none farther away.
+        before, after = before * bool(stored.known[0].any()), after * bool(stored.known[-1].any())
+        if before or after:
             around = self._cells(table, cells.widened(before, after), manifest)
             change = Change.between(cells.laid_over(around), around)
         return self._write(table, change, manifest, panel.markets, source, overwrite=False)
