@@ -12,10 +12,23 @@ import polars as pl
 
 from feature_store.errors import CorruptFileError, StoreError
 
-__all__ = ["SCHEMA_VERSION", "Manifest", "Partition", "load_manifest", "schema_of"]
+__all__ = ["SCHEMA_VERSION", "Earlier", "Manifest", "Partition", "load_manifest", "schema_of"]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 FILE_NAME: Final = "manifest.json"
+# Version 1 had neither tails nor replaced rows: it is read as a dataset that has none, and the next write
+# makes it version 2.
+_READABLE: Final = (1, SCHEMA_VERSION)
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The file of rows that later ones of the same keys replaced: name, checksum and size, rows."""
+
+    file: str
+    sha256: str
+    bytes: int
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,8 @@ class Partition:
         Earliest and latest time in it, ISO 8601 UTC.
     inputs : tuple of str
         Hashes of what the rows were made from, in the order they were first used.
+    earlier : Earlier or None
+        Rows that were replaced, where the dataset knows when rows became known.
     """
 
     month: str
@@ -47,6 +62,25 @@ class Partition:
     first: str
     last: str
     inputs: tuple[str, ...] = ()
+    earlier: Earlier | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON values; no key for what is not there."""
+        document = asdict(self)
+        if self.earlier is None:
+            del document["earlier"]
+        return document
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Partition:
+        """Read what :meth:`to_dict` returned."""
+        earlier = document.get("earlier")
+        values = {
+            **document,
+            "inputs": tuple(document["inputs"]),
+            "earlier": None if earlier is None else Earlier(**earlier),
+        }
+        return cls(**values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +143,7 @@ class Manifest:
             "schema": dict(self.schema),
             "metadata": dict(self.metadata),
             "generation": self.generation,
-            "partitions": [asdict(partition) for partition in self.partitions],
+            "partitions": [partition.to_dict() for partition in self.partitions],
         }
         return (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
 
@@ -132,15 +166,13 @@ def load_manifest(folder: Path, dataset: str) -> Manifest | None:
     except (OSError, ValueError) as error:
         raise CorruptFileError(f"{path} cannot be read as a manifest: {error}") from error
     version = document.get("schema_version") if isinstance(document, dict) else None
-    if version != SCHEMA_VERSION:
+    if version not in _READABLE:
         raise StoreError(
-            f"{path}: schema version {version} found, this program reads version {SCHEMA_VERSION}. "
+            f"{path}: schema version {version} found, this program reads versions 1 to {SCHEMA_VERSION}. "
             "Use the release that wrote it, or delete the dataset's folder and write it again"
         )
     try:
-        partitions = tuple(
-            Partition(**{**entry, "inputs": tuple(entry["inputs"])}) for entry in document["partitions"]
-        )
+        partitions = tuple(Partition.from_dict(entry) for entry in document["partitions"])
         keys = ("dataset", "entity", "time", "known", "schema", "metadata")
         values = {key: document[key] for key in keys}
         manifest = Manifest(partitions=partitions, generation=document.get("generation", 0), **values)

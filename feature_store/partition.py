@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Final
 
 import polars as pl
 
-from feature_store.atomic import fault_point, write_bytes
+from feature_store.atomic import fault_point, parquet_bytes, write_bytes
 from feature_store.errors import CorruptFileError, StoreError
-from feature_store.manifest import FILE_NAME, Manifest, Partition
+from feature_store.manifest import FILE_NAME, Earlier, Manifest, Partition
 from feature_store.tail import superseded, tail_of
 
 __all__ = ["checksum", "conform", "overlapping", "read_file", "read_tail", "store_rows", "sweep"]
@@ -22,18 +21,32 @@ _CHUNK_BYTES: Final = 1 << 20
 _ISO: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
-def store_rows(folder: Path, month: str, rows: pl.DataFrame, time: str, inputs: tuple[str, ...]) -> Partition:
-    """Write the rows of one month and return what its manifest says about them."""
-    buffer = io.BytesIO()
-    rows.rechunk().write_parquet(buffer, compression="zstd", compression_level=3, statistics=True)
-    data = buffer.getvalue()
-    sha256 = hashlib.sha256(data).hexdigest()
-    file = f"{month}.{sha256[:12]}.parquet"
-    write_bytes(folder / file, data)
+def store_rows(
+    folder: Path,
+    month: str,
+    rows: pl.DataFrame,
+    time: str,
+    inputs: tuple[str, ...],
+    earlier: pl.DataFrame | None = None,
+) -> Partition:
+    """Write the rows of one month, and those they replaced; return what its manifest says about them."""
+    replaced = None
+    if earlier is not None:
+        file, sha256, size = _store(folder, month, "earlier.parquet", earlier)
+        replaced = Earlier(file, sha256, size, earlier.height)
+    file, sha256, size = _store(folder, month, "parquet", rows)
     first, last = rows.select(
         pl.col(time).min().dt.strftime(_ISO), pl.col(time).max().dt.strftime(_ISO).alias("last")
     ).row(0)
-    return Partition(month, file, sha256, len(data), rows.height, first, last, inputs)
+    return Partition(month, file, sha256, size, rows.height, first, last, inputs, replaced)
+
+
+def _store(folder: Path, month: str, ending: str, rows: pl.DataFrame) -> tuple[str, str, int]:
+    data = parquet_bytes(rows)
+    sha256 = hashlib.sha256(data).hexdigest()
+    file = f"{month}.{sha256[:12]}.{ending}"
+    write_bytes(folder / file, data)
+    return file, sha256, len(data)
 
 
 def read_file(path: Path) -> pl.DataFrame:
@@ -93,6 +106,7 @@ def conform(rows: pl.DataFrame, stored: Manifest, offered: Manifest) -> pl.DataF
 def sweep(folder: Path, manifest: Manifest) -> None:
     """Remove files of writes that never finished, and versions that the manifest no longer names."""
     named = {FILE_NAME, ".lock", *(part.file for part in manifest.partitions)}
+    named |= {part.earlier.file for part in manifest.partitions if part.earlier is not None}
     tails = superseded(folder, manifest.generation)
     for path in folder.iterdir():
         if path.name.startswith("tail.") and path not in tails:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import polars as pl
 
 from feature_store.errors import StoreError
 
-__all__ = ["arrange", "merge", "months"]
+__all__ = ["arrange", "known_by", "merge", "months", "revise"]
 
 
 def arrange(frame: pl.DataFrame, *, entity: str, time: str, known: str | None = None) -> pl.DataFrame:
-    """Return rows sorted by entity, then time, one per (entity, time).
+    """Return rows sorted by entity, then time, one per (entity, time): of repeated keys the last one.
 
-    Of repeated keys the row with the latest `known` wins, without that column or between equals the last one
-    in the frame.
+    With `known` the rows of one key that became known at different times all stay, sorted by it; see
+    :func:`revise`.
 
     Raises
     ------
@@ -31,10 +32,11 @@ def arrange(frame: pl.DataFrame, *, entity: str, time: str, known: str | None = 
         raise StoreError(f"column {time} is {frame.schema[time]}, expected Datetime('us', 'UTC')")
     if _strictly_rising(frame, entity, time):
         return frame
-    ordered = frame.sort(entity, time, *([known] if known else []), maintain_order=True)
+    keys = [entity, time, *([known] if known else [])]
+    ordered = frame.sort(keys, maintain_order=True)
     if _strictly_rising(ordered, entity, time):
         return ordered
-    return ordered.unique(subset=[entity, time], keep="last", maintain_order=True)
+    return ordered.unique(subset=keys, keep="last", maintain_order=True)
 
 
 def _strictly_rising(frame: pl.DataFrame, entity: str, time: str) -> bool:
@@ -64,25 +66,85 @@ def _name(number: int) -> str:
     return f"{number // 12:04d}-{number % 12 + 1:02d}"
 
 
-def merge(
-    stored: pl.DataFrame, incoming: pl.DataFrame, *, entity: str, time: str, known: str | None = None
-) -> pl.DataFrame | None:
+def merge(stored: pl.DataFrame, incoming: pl.DataFrame, *, entity: str, time: str) -> pl.DataFrame | None:
     """Merge arranged `incoming` rows into arranged `stored` ones; None when that changes nothing.
 
-    A row whose values equal the stored ones (whatever its `known`) changes nothing; another one replaces it,
-    unless it was known before the stored one.
+    A row whose values equal the stored ones changes nothing; another one replaces it.
     """
-    values = [column for column in stored.columns if column != known]
-    fresh = incoming.join(stored, on=values, how="anti", nulls_equal=True, maintain_order="left")
-    if known is not None and fresh.height:
-        keys = [entity, time]
-        before = stored.select(*keys, pl.col(known).alias("_stored"))
-        fresh = (
-            fresh.join(before, on=keys, how="left", maintain_order="left")
-            .filter(pl.col("_stored").is_null() | (pl.col(known) >= pl.col("_stored")))
-            .drop("_stored")
-        )
+    fresh = incoming.join(stored, on=stored.columns, how="anti", nulls_equal=True, maintain_order="left")
     if fresh.is_empty():
         return None
     rows = pl.concat([stored, fresh]).unique(subset=[entity, time], keep="last", maintain_order=True)
     return rows.sort(entity, time)
+
+
+def revise(
+    stored: pl.DataFrame,
+    earlier: pl.DataFrame | None,
+    incoming: pl.DataFrame,
+    *,
+    entity: str,
+    time: str,
+    known: str,
+) -> tuple[pl.DataFrame, pl.DataFrame | None] | None:
+    """Add what became known to what is stored; None when that changes nothing.
+
+    Parameters
+    ----------
+    stored : polars.DataFrame
+        One row per (entity, time): the one known last.
+    earlier : polars.DataFrame or None
+        The rows that they replaced, and so on back.
+    incoming : polars.DataFrame
+        As :func:`arrange` returns them.
+
+    Returns
+    -------
+    tuple of DataFrame and (DataFrame or None), or None
+        The rows known last, and those before them. A row that says what was known already (the same values,
+        known later) is not kept; of two rows known at the same time the one that came last is.
+    """
+    keys = [entity, time]
+    said = stored.rename({known: "_known"})
+    values = [column for column in stored.columns if column != known]
+    matched = incoming.join(said, on=values, how="left", nulls_equal=True, maintain_order="left")
+    fresh = matched.filter(pl.col("_known").is_null() | (pl.col(known) < pl.col("_known")))
+    if fresh.is_empty():
+        return None
+    touched = fresh.select(keys).unique()
+    old = stored.join(touched, on=keys, how="semi", maintain_order="left")
+    new = incoming.join(touched, on=keys, how="semi", maintain_order="left")
+    if old.is_empty() and earlier is None and new.height == touched.height:
+        return pl.concat([stored, new.select(stored.columns)]).sort(keys), None
+    if earlier is not None:
+        old = pl.concat([earlier.join(touched, on=keys, how="semi"), old]).sort(*keys, known)
+    versions = _versions(pl.concat([old, new.select(stored.columns)]), keys, known)
+    if versions.equals(old):
+        return None
+    last = pl.struct(keys) != pl.struct(keys).shift(-1)
+    marked = versions.with_columns(last.fill_null(True).alias("_last"))
+    current = marked.filter("_last").drop("_last")
+    before = marked.filter(~pl.col("_last")).drop("_last")
+    rest = [] if earlier is None else [earlier.join(touched, on=keys, how="anti", maintain_order="left")]
+    history = pl.concat([*rest, before]).sort(*keys, known)
+    rows = pl.concat([stored.join(touched, on=keys, how="anti", maintain_order="left"), current]).sort(keys)
+    return rows, None if history.is_empty() else history
+
+
+def known_by(rows: pl.DataFrame, instant: datetime, *, entity: str, time: str, known: str) -> pl.DataFrame:
+    """Return, per (entity, time), the row known last at `instant`; rows known later do not exist yet."""
+    past = rows.filter(pl.col(known) <= instant)
+    return past.sort(entity, time, known, maintain_order=True).unique(
+        subset=[entity, time], keep="last", maintain_order=True
+    )
+
+
+def _versions(rows: pl.DataFrame, keys: list[str], known: str) -> pl.DataFrame:
+    """Sort by key and `known`; drop rows that repeat the values of the row before of their key."""
+    ordered = rows.sort(*keys, known, maintain_order=True).unique(
+        subset=[*keys, known], keep="last", maintain_order=True
+    )
+    said = pl.all_horizontal(
+        pl.col(column).eq_missing(pl.col(column).shift()) for column in rows.columns if column != known
+    )
+    return ordered.filter(~said)

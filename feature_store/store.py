@@ -13,10 +13,11 @@ import polars as pl
 
 from feature_store.atomic import exclusive
 from feature_store.errors import CorruptFileError, StoreError
-from feature_store.manifest import FILE_NAME, Manifest, Partition, load_manifest, schema_of
-from feature_store.partition import checksum, conform, overlapping, read_file, read_tail
-from feature_store.rows import arrange
+from feature_store.manifest import FILE_NAME, Manifest, load_manifest, schema_of
+from feature_store.partition import conform, overlapping, read_file, read_tail
+from feature_store.rows import arrange, known_by
 from feature_store.tail import next_generation, tail_of
+from feature_store.verified import Verified, select
 from feature_store.writing import Inputs, Writing, as_frames
 
 __all__ = ["FeatureStore"]
@@ -59,7 +60,7 @@ class FeatureStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._verified: dict[Path, tuple[int, int, int]] = {}
+        self._verified = Verified()
 
     def datasets(self) -> list[str]:
         """Return the names of all datasets, sorted."""
@@ -71,10 +72,8 @@ class FeatureStore:
 
         Raises
         ------
-        CorruptFileError
-            If the manifest is there and cannot be read.
-        StoreError
-            If the name could be a path out of the store, or the schema version is unknown.
+        StoreError, CorruptFileError
+            If the name could be a path out of the store; if the manifest is there and cannot be read.
         """
         return load_manifest(self.folder(dataset), dataset)
 
@@ -103,7 +102,8 @@ class FeatureStore:
         """Add rows to a dataset; what is there already changes no byte.
 
         A row for a stored (entity, time) replaces it when any value differs, except when `known` says that
-        the stored one arrived later. Within `frame` the last of repeated rows wins.
+        the stored one arrived later. Within `frame` the last of repeated rows wins, and with `known` the
+        latest. What was replaced stays recorded in a dataset with `known`: see :meth:`as_of`.
 
         Parameters
         ----------
@@ -116,7 +116,8 @@ class FeatureStore:
             Key columns.
         known : str, optional
             Column with the time at which a row became known. It is stored, not compared: a row that arrives
-            again keeps its first arrival.
+            again keeps its first arrival. Writes come in the order of it; a straggler known earlier is put
+            in its place, but a repetition that was dropped before it cannot come back.
         inputs : sequence of str, mapping of month (``YYYY-MM``) to such, or callable
             Hashes of what the rows were made from; added to each partition that changes. A callable gets all
             rows of such a partition and returns the hashes that it has from then on.
@@ -148,7 +149,7 @@ class FeatureStore:
                 if writing is None:
                     tail = None if stored is None else read_tail(folder, stored)
                     stored = stored or replace(offered, generation=next_generation(folder))
-                    writing = Writing(folder, stored, tail, tail_rows, inputs, self._verify)
+                    writing = Writing(folder, stored, tail, tail_rows, inputs, self._verified.path)
                 writing.add(conform(rows, stored or offered, offered))
             if writing is None:
                 raise StoreError(f"dataset {dataset}: no frame to write")
@@ -163,8 +164,7 @@ class FeatureStore:
 
     def tail(self, dataset: str) -> pl.DataFrame | None:
         """Return the rows that are not in partitions yet; None if there are none."""
-        manifest = self._existing(dataset)
-        return read_tail(self.folder(dataset), manifest)
+        return read_tail(self.folder(dataset), self._existing(dataset))
 
     def scan(
         self,
@@ -188,23 +188,48 @@ class FeatureStore:
 
         Raises
         ------
-        StoreError
-            If there is no such dataset.
-        CorruptFileError
-            If a file is missing, or its bytes are not those the manifest names.
+        StoreError, CorruptFileError
+            If there is no such dataset; if a file is missing or its bytes are not those the manifest names.
         """
         manifest, paths = self._verified_files(dataset, start, end)
-        if not paths:  # no month overlaps: any file has the schema, and the filters below leave no row
-            paths = self._verified_files(dataset, None, None)[1][:1]
-        frame = pl.scan_parquet(paths, glob=False, hive_partitioning=False)
-        time = pl.col(manifest.time)
-        if entities is not None:
-            frame = frame.filter(pl.col(manifest.entity).is_in(list(entities)))
-        if start is not None:
-            frame = frame.filter(time >= start)
-        if end is not None:
-            frame = frame.filter(time < end)
-        return frame if columns is None else frame.select(list(columns))
+        paths = paths or self._any_file(dataset)
+        return select(paths, manifest, columns=columns, entities=entities, start=start, end=end)
+
+    def as_of(
+        self,
+        dataset: str,
+        instant: datetime,
+        *,
+        columns: Sequence[str] | None = None,
+        entities: Sequence[str] | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> pl.LazyFrame:
+        """Return the rows as they were known at `instant` (inclusive): none that came later, none revised.
+
+        Parameters
+        ----------
+        instant : datetime
+            Timezone-aware.
+        columns, entities, start, end
+            See :meth:`scan`; the rows come sorted by entity, then time.
+
+        Raises
+        ------
+        StoreError
+            If the dataset does not know when its rows became known.
+        """
+        manifest = self._existing(dataset)
+        if manifest.known is None:
+            raise StoreError(f"dataset {dataset} does not record when its rows became known; scan it instead")
+        entity, time, known = manifest.entity, manifest.time, manifest.known
+        manifest, paths = self._verified_files(dataset, start, end, earlier=True)
+        wanted = None if columns is None else list(dict.fromkeys([entity, time, known, *columns]))
+        paths = paths or self._any_file(dataset)
+        rows = select(paths, manifest, columns=wanted, entities=entities, start=start, end=end)
+        past = rows.filter(pl.col(known) <= instant).collect()
+        found = known_by(past, instant, entity=entity, time=time, known=known)
+        return found.lazy() if columns is None else found.lazy().select(list(columns))
 
     def files(
         self, dataset: str, *, start: datetime | None = None, end: datetime | None = None
@@ -226,18 +251,14 @@ class FeatureStore:
         ]
 
     def verify(self, dataset: str) -> None:
-        """Read every file again and compare it with the manifest.
-
-        Raises
-        ------
-        CorruptFileError
-            Naming the first file that differs.
-        """
+        """Read every file again; CorruptFileError names the first that differs from the manifest."""
         manifest = self._existing(dataset)
-        self._verified.clear()
+        self._verified.forget()
         self.tail(dataset)
         for part in manifest.partitions:
-            frame = read_file(self._verify(self.folder(dataset), part))
+            frame = read_file(self._verified.path(self.folder(dataset), part))
+            if part.earlier is not None:
+                read_file(self._verified.path(self.folder(dataset), part.earlier))
             if frame.height != part.rows or schema_of(frame) != dict(manifest.schema):
                 raise CorruptFileError(f"{self.folder(dataset) / part.file} and its manifest disagree")
 
@@ -247,17 +268,25 @@ class FeatureStore:
             raise StoreError(f"nothing is stored under {self.folder(dataset)}")
         return manifest
 
+    def _any_file(self, dataset: str) -> list[Path]:
+        """Return a file for its schema where no month overlaps a span: filters leave no row of it."""
+        return self._verified_files(dataset, None, None)[1][:1]
+
     def _verified_files(
-        self, dataset: str, start: datetime | None, end: datetime | None
+        self, dataset: str, start: datetime | None, end: datetime | None, *, earlier: bool = False
     ) -> tuple[Manifest, list[Path]]:
+        """Return the files with rows of a span: partitions, the tail, and `earlier` the replaced rows."""
         manifest = self._existing(dataset)
         folder = self.folder(dataset)
         while True:
             tail = tail_of(folder, manifest.generation)
             try:
-                paths = [self._verify(folder, part) for part in overlapping(manifest, start, end)]
+                parts = list(overlapping(manifest, start, end))
+                paths = [self._verified.path(folder, part) for part in parts]
                 if tail is not None:
-                    paths.append(self._verify_file(folder / tail.file, tail.sha256))
+                    paths.append(self._verified.path(folder, tail))
+                older = [part.earlier for part in parts if part.earlier is not None] if earlier else []
+                paths += [self._verified.path(folder, each) for each in older]
             except CorruptFileError:
                 # A writer may have replaced the manifest and removed the old files since it was read.
                 newer = self._existing(dataset)
@@ -269,24 +298,3 @@ class FeatureStore:
             if newer == manifest:
                 return manifest, paths
             manifest = newer  # what was looked for as a tail may have become a partition meanwhile
-
-    def _verify(self, folder: Path, part: Partition) -> Path:
-        """Return the partition's path once its bytes have been compared with the manifest's checksum."""
-        return self._verify_file(folder / part.file, part.sha256)
-
-    def _verify_file(self, path: Path, sha256: str) -> Path:
-        try:
-            status = path.stat()
-            signature = (status.st_ino, status.st_size, status.st_mtime_ns)
-            if self._verified.get(path) == signature:
-                return path
-            found = checksum(path)
-        except OSError as error:
-            raise CorruptFileError(f"{path} is named by its manifest and cannot be read: {error}") from error
-        if not found.startswith(sha256):
-            raise CorruptFileError(
-                f"{path} is damaged: SHA-256 {found[:12]} found, its manifest names {sha256[:12]}. "
-                "Restore the file, or delete the dataset's folder and write it again"
-            )
-        self._verified[path] = signature
-        return path

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from feature_store.atomic import write_bytes
-from feature_store.manifest import FILE_NAME, Manifest, Partition
+from feature_store.manifest import FILE_NAME, Earlier, Manifest, Partition
 from feature_store.partition import read_file, store_rows, sweep
-from feature_store.rows import arrange, merge, months
+from feature_store.rows import arrange, merge, months, revise
 from feature_store.tail import next_generation, write_tail
 
-__all__ = ["Inputs", "Writing", "as_frames"]
+__all__ = ["Inputs", "Writing", "as_frames", "folded"]
+
+MAX_INPUTS: Final = 48
+CHAIN: Final = "chain:"
 
 Inputs = Sequence[str] | Mapping[str, Sequence[str]] | Callable[[pl.DataFrame], Sequence[str]]
 
@@ -46,7 +50,7 @@ class Writing:
         tail: pl.DataFrame | None,
         limit: int,
         inputs: Inputs,
-        verified: Callable[[Path, Partition], Path],
+        verified: Callable[[Path, Partition | Earlier], Path],
     ) -> None:
         self._folder, self._manifest, self._limit = folder, manifest, limit
         self._stored_tail = self._tail = tail
@@ -67,7 +71,7 @@ class Writing:
             metadata=stored.metadata if metadata is None else dict(metadata),
         )
         path = self._folder / FILE_NAME
-        same = path.exists() and path.read_bytes() == result.to_bytes()
+        same = path.exists() and (result == stored or path.read_bytes() == result.to_bytes())
         if self._tail is not self._stored_tail:
             if not same:
                 result = replace(result, generation=next_generation(self._folder))
@@ -80,41 +84,85 @@ class Writing:
 
     def _without_tail(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Put what is new into the tail, as far as it has room; return the rows for partitions."""
-        manifest = self._manifest
-        keys = {"entity": manifest.entity, "time": manifest.time, "known": manifest.known}
         if not self._limit or not self._parts:
-            if self._tail is None:
-                return rows
-            tail, self._tail = self._tail, None
-            return arrange(pl.concat([tail, rows]), **keys)  # type: ignore[arg-type]
+            return self._drained(rows)
+        time = pl.col(self._manifest.time)
         last = max(datetime.fromisoformat(part.last) for part in self._parts.values())
-        fresh = rows.filter(pl.col(manifest.time) > last)
+        fresh = rows.filter(time > last)
         if fresh.is_empty():
             return rows
-        late = rows.filter(pl.col(manifest.time) <= last)
-        merged = fresh if self._tail is None else merge(self._tail, fresh, **keys)  # type: ignore[arg-type]
+        keys = [self._manifest.entity, self._manifest.time]
+        if self._manifest.known is not None and self._revises_tail(fresh):
+            return self._drained(rows)  # a tail has one row per key: revisions are kept beside partitions
+        late = rows.filter(time <= last)
+        merged = fresh if self._tail is None else merge(self._tail, fresh, entity=keys[0], time=keys[1])
         if merged is None:
             return late
         if merged.height <= self._limit:
             self._tail = merged
             return late
         self._tail = None
-        return arrange(pl.concat([late, merged]), **keys)  # type: ignore[arg-type]
+        return self._arranged([late, merged])
+
+    def _drained(self, rows: pl.DataFrame) -> pl.DataFrame:
+        if self._tail is None:
+            return rows
+        tail, self._tail = self._tail, None
+        return self._arranged([tail, rows])
+
+    def _arranged(self, frames: list[pl.DataFrame]) -> pl.DataFrame:
+        manifest = self._manifest
+        return arrange(pl.concat(frames), entity=manifest.entity, time=manifest.time, known=manifest.known)
+
+    def _revises_tail(self, fresh: pl.DataFrame) -> bool:
+        keys = [self._manifest.entity, self._manifest.time]
+        if fresh.select(keys).is_duplicated().any():
+            return True
+        return self._tail is not None and fresh.join(self._tail, on=keys, how="semi").height > 0
 
     def _update(self, month: str, rows: pl.DataFrame) -> None:
-        manifest, old = self._manifest, self._parts.get(month)
-        if old is not None:
-            before = read_file(self._verified(self._folder, old))
-            merged = merge(before, rows, entity=manifest.entity, time=manifest.time, known=manifest.known)
-            if merged is None:
-                return
-            rows = merged
+        old = self._parts.get(month)
+        before = rows.clear() if old is None else read_file(self._verified(self._folder, old))
+        earlier = None if old is None else self._earlier(old)
+        merged = self._merged(before, earlier, rows)
+        if merged is None:
+            return
+        rows, replaced = merged
         if callable(self._inputs):
             inputs = tuple(self._inputs(rows))
         else:
             added = self._inputs.get(month, ()) if isinstance(self._inputs, Mapping) else self._inputs
-            inputs = tuple(dict.fromkeys([*(old.inputs if old else ()), *added]))
-        self._parts[month] = store_rows(self._folder, month, rows, manifest.time, inputs)
+            inputs = folded([*(old.inputs if old else ()), *added])
+        self._parts[month] = store_rows(self._folder, month, rows, self._manifest.time, inputs, replaced)
+
+    def _merged(
+        self, stored: pl.DataFrame, earlier: pl.DataFrame | None, rows: pl.DataFrame
+    ) -> tuple[pl.DataFrame, pl.DataFrame | None] | None:
+        entity, time, known = self._manifest.entity, self._manifest.time, self._manifest.known
+        if known is not None:
+            return revise(stored, earlier, rows, entity=entity, time=time, known=known)
+        if stored.is_empty():
+            return rows, None
+        merged = merge(stored, rows, entity=entity, time=time)
+        return None if merged is None else (merged, None)
+
+    def _earlier(self, part: Partition) -> pl.DataFrame | None:
+        if part.earlier is None:
+            return None
+        return read_file(self._verified(self._folder, part.earlier))
+
+
+def folded(inputs: Sequence[str]) -> tuple[str, ...]:
+    """Return hashes without repeats; the oldest beyond a bound become one, ``chain:`` and their SHA-256.
+
+    A month that grows by a bar an hour would have hundreds, and every manifest would carry them for ever.
+    """
+    distinct = list(dict.fromkeys(inputs))
+    while len(distinct) > MAX_INPUTS:
+        first, second, *rest = distinct
+        chain = hashlib.sha256(f"{first}\n{second}".encode()).hexdigest()
+        distinct = [f"{CHAIN}{chain}", *rest]
+    return tuple(distinct)
 
 
 def as_frames(frames: pl.DataFrame | Iterable[pl.DataFrame]) -> Iterable[pl.DataFrame]:

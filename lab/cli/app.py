@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from lab.cli import data, exchange, research, settings, strategy
+from lab.cli import data, exchange, ingest, research, settings, storage, strategy
 
 __all__ = ["app", "main"]
 
@@ -22,6 +22,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data.app, name="data")
+storage.register(data.app)
+ingest.register(data.app)
 app.add_typer(exchange.app, name="exchange")
 app.add_typer(strategy.app, name="strategy")
 app.add_typer(settings.app, name="config")

@@ -52,7 +52,7 @@ def import_(
         exchange=exchange,
         timeframe=timeframe,
         arrived=datetime.now(UTC),
-        mapping=_mapping(mapping),
+        mapping=column_mapping(mapping),
         format=format,  # type: ignore[arg-type]
         strict=strict,
     )
@@ -90,7 +90,7 @@ def check(
             listed_files(files),
             exchange=exchange,
             timeframe=timeframe,
-            mapping=_mapping(mapping),
+            mapping=column_mapping(mapping),
             fmt=format,  # type: ignore[arg-type]
         )
     else:
@@ -135,7 +135,8 @@ def _show(records: list[dict[str, Any]]) -> None:
     table("Data quality", columns, [[record[column] for column in columns] for record in records])
 
 
-def _mapping(pairs: list[str] | None) -> dict[str, str]:
+def column_mapping(pairs: list[str] | None) -> dict[str, str]:
+    """Return `--map` options as a mapping of what a column is to its name."""
     mapping: dict[str, str] = {}
     for pair in (part for text in pairs or [] for part in text.split(",")):
         name, separator, column = pair.partition("=")

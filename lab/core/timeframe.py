@@ -35,7 +35,7 @@ class Timeframe:
         Length of one bar. Use :meth:`parse` to make one from CCXT's notation.
     name : str
         CCXT's notation: ``1m``, ``15m``, ``1h``, ``4h``, ``1d``, ``1w``. Months are refused, for their
-        length is not constant.
+        length is not constant. One length has one name: ``60m`` is read as ``1h``, ``24h`` as ``1d``.
 
     Examples
     --------
@@ -66,7 +66,8 @@ class Timeframe:
         if match is None:
             hint = " (a month has no constant length; use 1w)" if str(text).endswith("M") else ""
             raise ConfigError(f"timeframe {text!r} not understood{hint}: use 1m, 5m, 15m, 1h, 4h, 1d or 1w")
-        return cls(seconds=int(match[1]) * _UNIT_SECONDS[match[2]], name=match[0])
+        seconds = int(match[1]) * _UNIT_SECONDS[match[2]]
+        return cls(seconds=seconds, name=match[0] if match[2] == "w" else _name(seconds))
 
     @property
     def microseconds(self) -> int:
@@ -117,6 +118,12 @@ class Timeframe:
 
     def __str__(self) -> str:
         return self.name
+
+
+def _name(seconds: int) -> str:
+    # Not weeks: seven days from 1970-01-01 on are another grid than weeks from Monday on.
+    unit = next(unit for unit in ("d", "h", "m") if seconds % _UNIT_SECONDS[unit] == 0)
+    return f"{seconds // _UNIT_SECONDS[unit]}{unit}"
 
 
 def _microseconds(instant: datetime) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import yaml
@@ -34,7 +35,7 @@ class Section(BaseModel):
 M = TypeVar("M", bound=BaseModel)
 
 
-def parse_document(text: str, model: type[M], *, source: str) -> M:
+def parse_document(text: str, model: type[M], *, source: str, defaults: Mapping[str, Any] | None = None) -> M:
     """Read YAML `text` into `model`.
 
     Parameters
@@ -45,6 +46,8 @@ def parse_document(text: str, model: type[M], *, source: str) -> M:
         Normally a :class:`Section`.
     source : str
         Name of the file, for the messages.
+    defaults : mapping, optional
+        Values of the keys that the file leaves out, at any depth.
 
     Raises
     ------
@@ -57,7 +60,7 @@ def parse_document(text: str, model: type[M], *, source: str) -> M:
             raise ConfigError(f"{source}:1: expected lines of the form 'key: value', found none")
         lines: dict[Location, int] = {}
         _index(root, (), lines, source)
-        data = yaml.safe_load(text)
+        data = _over(defaults or {}, yaml.safe_load(text))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
@@ -71,6 +74,16 @@ def parse_document(text: str, model: type[M], *, source: str) -> M:
     except ValidationError as error:
         faults = [_message(fault, lines, model, source) for fault in error.errors()]
         raise ConfigError("\n".join(dict.fromkeys(faults))) from None
+
+
+def _over(defaults: Mapping[str, Any], given: Any) -> Any:
+    if not isinstance(given, dict):
+        return given
+    merged = {**defaults, **given}
+    for key, value in defaults.items():
+        if isinstance(value, Mapping) and key in given:
+            merged[key] = _over(value, given[key])
+    return merged
 
 
 def _index(node: yaml.Node, at: Location, lines: dict[Location, int], source: str) -> None:

@@ -210,8 +210,8 @@ def test_a_damaged_manifest_is_named(store, text):
 def test_another_schema_version_is_refused_with_what_to_do(store):
     store.write("d", frame(ROWS), **KEYS)
     path = store.folder("d") / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 2}))
-    with pytest.raises(StoreError, match=r"schema version 2 found, this program reads version 1\. Use"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 3}))
+    with pytest.raises(StoreError, match=r"schema version 3 found, this program reads versions 1 to 2\. Use"):
         store.scan("d")
 
 

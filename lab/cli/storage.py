@@ -1,0 +1,77 @@
+"""``mnemo data resample | rebuild | compact | prune | index``: what is done to bars that are stored."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lab.cli.data import column_mapping
+from lab.cli.shell import Json, Root, emit, root_folder, table
+from lab.core.errors import ConfigError, MnemoError
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``mnemo data``."""
+    app.command(epilog=_RESAMPLE)(resample)
+
+
+_RESAMPLE = (
+    "Example: mnemo data resample --from 1h --to 1d --dry-run, or: mnemo data resample "
+    "--trades trades.parquet --exchange binance --to 1m"
+)
+
+
+def resample(
+    to: Annotated[str, typer.Option("--to", help="Length of the bars wanted.")],
+    source: Annotated[str | None, typer.Option("--from", help="Length of the stored bars.")] = None,
+    trades: Annotated[Path | None, typer.Option("--trades", help="A file of trades instead.")] = None,
+    exchange: Annotated[str | None, typer.Option("--exchange", help="Only this one.")] = None,
+    market: Annotated[list[str] | None, typer.Option("--market", help="Only these; several.")] = None,
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", help="Columns of the trades: ts=…, symbol=…, price=…")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare only; store nothing.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when stored bars differ.")] = False,
+    root: Root = Path(),
+    json: Json = False,
+) -> None:
+    """Make coarser bars of stored ones, or bars of trades: whole ones only, never replacing stored bars."""
+    from lab.data.resampling import resample as make
+    from lab.data.resampling import resample_trades
+
+    where, now = root_folder(root), datetime.now(UTC)
+    if (source is None) == (trades is None):
+        raise ConfigError("give either --from TIMEFRAME (stored bars) or --trades FILE")
+    if trades is not None:
+        found = resample_trades(
+            trades,
+            root=where,
+            target=to,
+            exchange=exchange,
+            arrived=now,
+            mapping=column_mapping(mapping),
+            store=not dry_run,
+        )
+    else:
+        found = make(
+            root=where,
+            source=str(source),
+            target=to,
+            arrived=now,
+            exchange=exchange,
+            markets=market or (),
+            store=not dry_run,
+        )
+    rows = [record.to_dict() for record in found]
+    columns = ["market", "timeframe", "made", "partial", "equal", "different", "new", "first_difference"]
+    total = {name: sum(row[name] for row in rows) for name in columns[2:7]}
+    shown = [[row[name] for name in columns] for row in [*rows, {**dict.fromkeys(columns, ""), **total}]]
+    shown[-1][0] = "all"
+    emit(rows, as_json=json, show=lambda: table("Resampled bars", columns, shown))
+    if strict and total["different"]:
+        raise MnemoError(f"{total['different']} bars differ from those stored, expected none")
