@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
 from lab.core.errors import ConfigError
 from lab.core.frames import BAR_COLUMNS, PRICE_COLUMNS
+from lab.core.market import Market
+from lab.data.catalog import Catalog
+from lab.data.reading import read_bars
 
-__all__ = ["CLOSE_TOLERANCE", "VOLUME_TOLERANCE", "Comparison", "compare_bars"]
+__all__ = ["CLOSE_TOLERANCE", "VOLUME_TOLERANCE", "Comparison", "compare_bars", "sources"]
 
 CLOSE_TOLERANCE: Final = 0.005
 VOLUME_TOLERANCE: Final = 0.20
@@ -120,6 +125,47 @@ def compare_bars(
         questionable=rows.filter(pl.col("quality") != "GOOD").height,
         rows=rows,
     )
+
+
+def sources(
+    first: str, second: str, *, root: Path, timeframe: str | None, mapping: Mapping[str, str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the bars that two names stand for: files, or stored markets.
+
+    Two stored markets are compared as one, whatever their exchanges; bars of a stored market count as they
+    were received.
+
+    Raises
+    ------
+    ConfigError
+        If a name is neither, or a stored market comes without a timeframe.
+    DataError
+        If a file cannot be read.
+    """
+    frames, stored = [], []
+    for name in (first, second):
+        if Path(name).is_file():
+            frames.append(read_bars(Path(name), exchange=None, mapping=mapping, any_symbol=True).bars)
+        else:
+            frames.append(_stored(name, root, timeframe))
+            stored.append(name)
+    if stored:
+        # One market beside another, or beside a file of one: their names need not agree.
+        several = [frame for frame in frames if frame["market"].n_unique() > 1]
+        if several:
+            raise ConfigError("a stored market can be compared with one market, not with a file of several")
+        frames = [frame.with_columns(pl.lit(first).alias("market")) for frame in frames]
+    return frames[0], frames[1]
+
+
+def _stored(name: str, root: Path, timeframe: str | None) -> pl.DataFrame:
+    try:
+        market = str(Market.parse(name))
+    except ConfigError:
+        raise ConfigError(f"{name}: no such file, and no market such as binance:BTC/USDT") from None
+    if timeframe is None:
+        raise ConfigError(f"{name} is a stored market: say which bars with --timeframe")
+    return Catalog(root).bars([market], timeframe).filter(pl.col("reason") != "filled")
 
 
 def _one_each(bars: pl.DataFrame) -> pl.DataFrame:

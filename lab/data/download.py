@@ -204,14 +204,15 @@ class _Job:
     def _verdict(self, part: Segment, pages: int, bars: int, stop: int, error: str) -> DownloadVerdict:
         stored = self._stored(part.market)
         opened = stored.dt.epoch("ms")
-        after = pl.Series([stop], dtype=pl.Int64) if stop else pl.Series([], dtype=pl.Int64)
-        edges = pl.concat([opened.filter(opened < stop) if stop else opened, after])
+        opened = opened.filter(opened < stop) if stop else opened
+        if opened.is_empty() and stop:  # nothing came at all: everything is missing, from before the start
+            opened = pl.Series([(self.start(part) or stop) - self.step], dtype=pl.Int64)
+        edges = pl.concat([opened, pl.Series([stop] if stop else [], dtype=pl.Int64)])
         absent = (edges.diff().drop_nulls() - self.step) // self.step
-        starts = edges.head(len(absent)) + self.step
+        starts = (edges.head(len(absent)) + self.step).filter(absent > 0)
         gaps = [
-            (_EPOCH + timedelta(milliseconds=at), bars)
-            for at, bars in zip(starts, absent, strict=True)
-            if bars
+            (_EPOCH + timedelta(milliseconds=start), count)
+            for start, count in zip(starts, absent.filter(absent > 0), strict=True)
         ]
         status: Literal["downloaded", "unchanged", "failed"] = "downloaded" if pages else "unchanged"
         return DownloadVerdict(
