@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import polars as pl
 from numba import njit
 from numpy.typing import NDArray
 
 from lab.core.errors import DataError
 from lab.core.feature import Feature
+from lab.core.frames import TS
 from lab.core.panel import Panel
 from lab.features.definition import Bars, definition_of
 
-__all__ = ["compute"]
+__all__ = ["compute", "compute_frame"]
 
 Array = NDArray[np.float64]
 
+# Cells of a piece: its intermediate arrays stay in the processor's cache.
+_PIECE_CELLS: Final = 1 << 18
+# A piece is computed together with the bars before it; of those there are at most this share.
+_WARM_UP_SHARE: Final = 4
+# Fewer cells than this are done before a second thread has started.
+_THREADED_CELLS: Final = 1 << 22
 
-def compute(panel: Panel, features: Iterable[Feature]) -> Panel:
+
+class _Piece(NamedTuple):
+    """Rows ``start … stop - 1`` of one feature."""
+
+    feature: Feature
+    start: int
+    stop: int
+
+
+def compute(panel: Panel, features: Iterable[Feature], *, workers: int | None = None) -> Panel:
     """Return `panel` with `features` computed from its bars.
 
     Features are always computed from the bars at hand, also where the panel already carries them: a panel
@@ -32,6 +52,9 @@ def compute(panel: Panel, features: Iterable[Feature]) -> Panel:
         Bars, and the columns that the features read.
     features : iterable of Feature
         Made by the constructors of :mod:`lab.features`.
+    workers : int, optional
+        Threads, by default as many as there are processors for a long panel and one for a short one. A value
+        depends on its lookback alone, so that no number of threads or pieces changes a bit.
 
     Returns
     -------
@@ -64,16 +87,87 @@ def compute(panel: Panel, features: Iterable[Feature]) -> Panel:
         for column in definition_of(feature).inputs(feature):
             if column not in columns:
                 columns[column] = _column(panel, column, feature)
-    return panel.with_fields({feature: _values(panel, feature, columns) for feature in wanted})
+    values = {feature: np.empty(panel.shape) for feature in wanted}
+    threads = _threads(panel, wanted) if workers is None else workers
+
+    def fill(piece: _Piece) -> None:
+        _fill(panel, piece, columns, values[piece.feature])
+
+    if threads > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(fill, _pieces(panel, wanted)):
+                pass
+    else:
+        for piece in _pieces(panel, wanted):
+            fill(piece)
+    return panel.with_fields(values)
 
 
-def _values(panel: Panel, feature: Feature, columns: dict[str, Array]) -> Array:
+def compute_frame(
+    frame: pl.DataFrame, features: Iterable[Feature], *, timeframe: str | None = None
+) -> pl.DataFrame:
+    """Return features of a long frame of bars as a long frame: the same numbers as :func:`compute`.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        ``ts``, ``market`` and the columns that the features read.
+    features : iterable of Feature
+        Made by the constructors of :mod:`lab.features`.
+    timeframe : str, optional
+        Detected from the bars when not given.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``ts, market`` and one column per feature, named by its key; every bar of the calendar grid between
+        the first and the last one, sorted by ``ts``, then ``market``.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> from lab.features import mean
+    >>> ts = [datetime(2024, 1, day, tzinfo=UTC) for day in (1, 2, 3)]
+    >>> frame = pl.DataFrame({"ts": ts, "market": "binance:BTC/USDT", "close": [1.0, 2.0, 4.0]})
+    >>> compute_frame(frame, [mean("close", 2)])[mean("close", 2).key].to_list()
+    [nan, 1.5, 3.0]
+    """
+    wanted = tuple(dict.fromkeys(features))
+    panel = Panel.from_frame(frame.with_columns(pl.col("ts").cast(TS)), timeframe=timeframe)
+    panel = compute(panel, wanted)
+    out = panel.to_frame(panel[wanted[0]], wanted[0].key) if wanted else frame.select("ts", "market")
+    rest = [panel.to_frame(panel[feature], feature.key)[feature.key] for feature in wanted[1:]]
+    return out.with_columns(rest)
+
+
+def _threads(panel: Panel, wanted: tuple[Feature, ...]) -> int:
+    cells = panel.shape[0] * panel.shape[1] * len(wanted)
+    return len(os.sched_getaffinity(0)) if cells >= _THREADED_CELLS else 1
+
+
+def _pieces(panel: Panel, wanted: tuple[Feature, ...]) -> Iterator[_Piece]:
+    """Cut every feature into runs of rows; what was cut is the same for any number of threads."""
+    rows, markets = panel.shape
+    for feature in wanted:
+        length = max(_PIECE_CELLS // max(markets, 1), _WARM_UP_SHARE * feature.lookback)
+        pieces = max(rows // length, 1)
+        borders = [rows * number // pieces for number in range(pieces + 1)]
+        for start, stop in itertools.pairwise(borders):
+            yield _Piece(feature, start, stop)
+
+
+def _fill(panel: Panel, piece: _Piece, columns: dict[str, Array], values: Array) -> None:
+    feature = piece.feature
     definition = definition_of(feature)
-    inputs = tuple(columns[column] for column in definition.inputs(feature))
-    first_bar = int(panel.bar[0]) if len(panel) else 0
-    values = definition.evaluate(feature, Bars(inputs, first_bar, panel.timeframe))
-    values[: feature.lookback - 1] = np.nan
-    return values
+    first = max(piece.start - feature.lookback + 1, 0)
+    rows = slice(first, piece.stop)
+    inputs = tuple(columns[column][rows] for column in definition.inputs(feature))
+    first_bar = int(panel.bar[first]) if len(panel) else 0
+    bars = Bars(inputs, first_bar, panel.timeframe, panel.markets)
+    with np.errstate(all="ignore"):
+        made = definition.evaluate(feature, bars)
+    values[piece.start : piece.stop] = made[piece.start - first :]
+    values[piece.start : min(feature.lookback - 1, piece.stop)] = np.nan
 
 
 def _column(panel: Panel, column: str, feature: Feature) -> Array:

@@ -24,12 +24,14 @@ Array = NDArray[np.float64]
 class Bars(NamedTuple):
     """All that an evaluation sees: the declared input columns and the grid they lie on.
 
-    ``columns`` are (T, N), float64, C-contiguous and read-only, in the order of the definition's inputs.
+    ``columns`` are (T, N), float64, C-contiguous and read-only, in the order of the definition's inputs;
+    ``markets`` names the N, for features that look for one of them.
     """
 
     columns: tuple[Array, ...]
     first_bar: int
     timeframe: Timeframe
+    markets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,9 @@ class Definition:
     per_market : bool
         Whether a market's values depend on that market alone. False for ranks and other features over the
         universe at one time.
+    bind : callable, optional
+        For definitions whose features are made of another feature: from a feature to its own definition,
+        which has that other one in its evaluation (and so in the hash of its code).
     """
 
     name: str
@@ -59,6 +64,7 @@ class Definition:
     lookback: Callable[[Mapping[str, Any]], int]
     evaluate: Callable[[Feature, Bars], Array]
     per_market: bool = True
+    bind: Callable[[Feature], Definition] | None = None
 
     def feature(self, **parameters: Any) -> Feature:
         """Return the feature of this definition with `parameters`."""
@@ -75,12 +81,13 @@ def define(
     inputs: tuple[str, ...] | Callable[[Feature], tuple[str, ...]] | None = None,
     lookback: Callable[[Mapping[str, Any]], int],
     per_market: bool = True,
+    bind: Callable[[Feature], Definition] | None = None,
 ) -> Callable[[Callable[[Feature, Bars], Array]], Definition]:
     """Register the decorated evaluation as the definition called `name`.
 
     Parameters
     ----------
-    name, version, lookback, per_market
+    name, version, lookback, per_market, bind
         See :class:`Definition`.
     inputs : tuple of str or callable, optional
         Panel columns, or a function from a feature to them; by default the one that the parameter ``column``
@@ -90,7 +97,7 @@ def define(
     def register(evaluate: Callable[[Feature, Bars], Array]) -> Definition:
         if name in _registry:
             raise ConfigError(f"feature {name} is defined twice; give the second definition another name")
-        made = Definition(name, version, _reads(inputs), lookback, evaluate, per_market)
+        made = Definition(name, version, _reads(inputs), lookback, evaluate, per_market, bind)
         _registry[name] = made
         return made
 
@@ -131,7 +138,7 @@ def definition_of(feature: Feature) -> Definition:
             f"feature {feature.key}: lookback {feature.lookback} found, its definition needs {lookback}; "
             "build features with the constructors of lab.features"
         )
-    return found
+    return found if found.bind is None else found.bind(feature)
 
 
 def definitions() -> Mapping[str, Definition]:
@@ -156,3 +163,34 @@ def checked_share(share: float, *, name: str) -> float:
 def least_valid(share: float, window: int, *, least: int = 1) -> int:
     """Return how many of `window` bars must be valid for a share of `share`, never fewer than `least`."""
     return max(math.ceil(share * window - 1e-9), least)
+
+
+def windowed(
+    definition: Definition, window: int, min_valid: float, *, least: int = 1, **others: Any
+) -> Feature:
+    """Return the feature of `definition` over a checked window, with whatever other parameters it has."""
+    name = definition.name
+    return definition.feature(
+        window=checked_window(window, name=name, least=least),
+        min_valid=checked_share(min_valid, name=name),
+        **others,
+    )
+
+
+def bars_of_window(parameters: Mapping[str, Any]) -> int:
+    """Return the lookback of features that read `window` bars."""
+    return int(parameters["window"])
+
+
+def bars_of_changes(parameters: Mapping[str, Any]) -> int:
+    """Return the lookback of features that read `window` changes from bar to bar."""
+    return int(parameters["window"]) + 1
+
+
+def frozen(values: Array) -> Array:
+    """Return `values`, a C-contiguous array, as read-only.
+
+    Kernels are compiled for the read-only arrays of panels; a writeable one would compile them again.
+    """
+    values.flags.writeable = False
+    return values

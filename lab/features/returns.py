@@ -3,45 +3,51 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.core.feature import Feature
 from lab.features import kernels
-from lab.features.definition import Bars, checked_share, checked_window, define, least_valid
+from lab.features.definition import (
+    Bars,
+    bars_of_changes,
+    checked_share,
+    checked_window,
+    define,
+    frozen,
+    least_valid,
+)
 
-__all__ = ["atr", "simple_return", "volatility"]
+__all__ = ["atr", "log_return", "simple_return", "volatility"]
 
 Array = NDArray[np.float64]
 
 
-def _window_and_one(parameters: Mapping[str, Any]) -> int:
-    return int(parameters["window"]) + 1
-
-
-@define("simple_return", version="1", lookback=_window_and_one)
+@define("simple_return", version="1", lookback=bars_of_changes)
 def _simple_return(feature: Feature, bars: Bars) -> Array:
     return kernels.relative_change(bars.columns[0], feature["window"])
 
 
-@define("volatility", version="1", inputs=("close",), lookback=_window_and_one)
+@define("log_return", version="1", lookback=bars_of_changes)
+def _log_return(feature: Feature, bars: Bars) -> Array:
+    return kernels.log_changes(bars.columns[0], feature["window"])
+
+
+@define("volatility", version="1", inputs=("close",), lookback=bars_of_changes)
 def _volatility(feature: Feature, bars: Bars) -> Array:
     window = feature["window"]
     least = least_valid(feature["min_valid"], window, least=2)
-    changes = _frozen(kernels.log_changes(bars.columns[0]))
+    changes = frozen(kernels.log_changes(bars.columns[0], 1))
     spread = kernels.moments_of_window(changes, bars.first_bar, window, least, kernels.DEVIATION)
     return kernels.scaled(spread, math.sqrt(bars.timeframe.periods_per_year))
 
 
-@define("atr", version="1", inputs=("high", "low", "close"), lookback=_window_and_one)
+@define("atr", version="1", inputs=("high", "low", "close"), lookback=bars_of_changes)
 def _atr(feature: Feature, bars: Bars) -> Array:
     window = feature["window"]
-    ranges = _frozen(kernels.true_range(*bars.columns))
+    ranges = frozen(kernels.true_range(*bars.columns))
     least = least_valid(feature["min_valid"], window)
-    return kernels.moments_of_window(ranges, bars.first_bar, window, least, kernels.MEAN)
+    return kernels.mean_of_window(ranges, bars.first_bar, window, least)
 
 
 def simple_return(column: str, window: int) -> Feature:
@@ -65,6 +71,24 @@ def simple_return(column: str, window: int) -> Feature:
     91
     """
     return _simple_return.feature(column=str(column), window=checked_window(window, name="simple_return"))
+
+
+def log_return(column: str, window: int) -> Feature:
+    """Logarithmic return of `column` over `window` bars: ``log(x[t] / x[t - window])``.
+
+    Parameters as for :func:`simple_return`.
+
+    Returns
+    -------
+    Feature
+        NaN where either end is NaN or not positive.
+
+    Examples
+    --------
+    >>> log_return("close", 1).lookback
+    2
+    """
+    return _log_return.feature(column=str(column), window=checked_window(window, name="log_return"))
 
 
 def volatility(window: int, *, min_valid: float = 0.8) -> Feature:
@@ -115,9 +139,3 @@ def atr(window: int, *, min_valid: float = 0.8) -> Feature:
     """
     window = checked_window(window, name="atr")
     return _atr.feature(window=window, min_valid=checked_share(min_valid, name="atr"))
-
-
-def _frozen(values: Array) -> Array:
-    # Kernels are compiled for the read-only arrays of panels; a writeable one would compile them again.
-    values.flags.writeable = False
-    return values

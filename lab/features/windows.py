@@ -10,18 +10,33 @@ from numpy.typing import NDArray
 
 from lab.core.feature import Feature
 from lab.features import kernels
-from lab.features.definition import Bars, Definition, checked_share, checked_window, define, least_valid
+from lab.features.definition import (
+    Bars,
+    bars_of_window,
+    checked_share,
+    checked_window,
+    define,
+    least_valid,
+    windowed,
+)
 
-__all__ = ["deviation", "ema", "highest", "lowest", "mean", "total", "zscore"]
+__all__ = [
+    "MEMORY_SPANS",
+    "deviation",
+    "ema",
+    "exponential_mean",
+    "highest",
+    "latest",
+    "lowest",
+    "mean",
+    "total",
+    "zscore",
+]
 
 Array = NDArray[np.float64]
 
 # exp(-2 x 11): what an exponential mean forgets weighs less than 2.8e-10 of the whole, whatever its span.
 MEMORY_SPANS: Final = 11
-
-
-def _window(parameters: Mapping[str, Any]) -> int:
-    return int(parameters["window"])
 
 
 def _memory(parameters: Mapping[str, Any]) -> int:
@@ -32,46 +47,53 @@ def _least(feature: Feature, least: int = 1) -> int:
     return least_valid(feature["min_valid"], feature["window"], least=least)
 
 
-@define("total", version="1", lookback=_window)
+def exponential_mean(x: Array, first_bar: int, span: int, min_valid: float) -> Array:
+    """Return the exponential mean of an array: decay ``1 - 2 / (span + 1)`` over the last ``11 * span`` bars."""
+    return kernels.decayed_mean(x, first_bar, MEMORY_SPANS * span, 1.0 - 2.0 / (span + 1.0), min_valid)
+
+
+@define("total", version="1", lookback=bars_of_window)
 def _total(feature: Feature, bars: Bars) -> Array:
     return kernels.total_of_window(bars.columns[0], bars.first_bar, feature["window"], _least(feature))
 
 
-@define("mean", version="1", lookback=_window)
+@define("mean", version="1", lookback=bars_of_window)
 def _mean(feature: Feature, bars: Bars) -> Array:
-    least = _least(feature)
-    return kernels.moments_of_window(bars.columns[0], bars.first_bar, feature["window"], least, kernels.MEAN)
+    return kernels.mean_of_window(bars.columns[0], bars.first_bar, feature["window"], _least(feature))
 
 
-@define("deviation", version="1", lookback=_window)
+@define("deviation", version="1", lookback=bars_of_window)
 def _deviation(feature: Feature, bars: Bars) -> Array:
     least = _least(feature, 2)
     what = kernels.DEVIATION
     return kernels.moments_of_window(bars.columns[0], bars.first_bar, feature["window"], least, what)
 
 
-@define("zscore", version="1", lookback=_window)
+@define("zscore", version="1", lookback=bars_of_window)
 def _zscore(feature: Feature, bars: Bars) -> Array:
     least = _least(feature, 2)
     what = kernels.ZSCORE
     return kernels.moments_of_window(bars.columns[0], bars.first_bar, feature["window"], least, what)
 
 
-@define("highest", version="1", lookback=_window)
+@define("highest", version="1", lookback=bars_of_window)
 def _highest(feature: Feature, bars: Bars) -> Array:
     return kernels.highest_in_window(bars.columns[0], bars.first_bar, feature["window"], _least(feature))
 
 
-@define("lowest", version="1", lookback=_window)
+@define("lowest", version="1", lookback=bars_of_window)
 def _lowest(feature: Feature, bars: Bars) -> Array:
     return kernels.lowest_in_window(bars.columns[0], bars.first_bar, feature["window"], _least(feature))
 
 
 @define("ema", version="1", lookback=_memory)
 def _ema(feature: Feature, bars: Bars) -> Array:
-    memory = MEMORY_SPANS * feature["span"]
-    decay = 1.0 - 2.0 / (feature["span"] + 1.0)
-    return kernels.decayed_mean(bars.columns[0], bars.first_bar, memory, decay, feature["min_valid"])
+    return exponential_mean(bars.columns[0], bars.first_bar, feature["span"], feature["min_valid"])
+
+
+@define("latest", version="1", lookback=bars_of_window)
+def _latest(feature: Feature, bars: Bars) -> Array:
+    return kernels.latest_in_window(bars.columns[0], feature["window"])
 
 
 def total(column: str, window: int, *, min_valid: float = 0.8) -> Feature:
@@ -96,7 +118,7 @@ def total(column: str, window: int, *, min_valid: float = 0.8) -> Feature:
     >>> total("volume", 24).key
     'total@1(column=volume,min_valid=0.8,window=24)'
     """
-    return _of_window(_total, column, window, min_valid)
+    return windowed(_total, window, min_valid, column=str(column))
 
 
 def mean(column: str, window: int, *, min_valid: float = 0.8) -> Feature:
@@ -109,7 +131,7 @@ def mean(column: str, window: int, *, min_valid: float = 0.8) -> Feature:
     >>> mean("close", 20).lookback
     20
     """
-    return _of_window(_mean, column, window, min_valid)
+    return windowed(_mean, window, min_valid, column=str(column))
 
 
 def deviation(column: str, window: int, *, min_valid: float = 0.8) -> Feature:
@@ -128,7 +150,7 @@ def deviation(column: str, window: int, *, min_valid: float = 0.8) -> Feature:
     >>> deviation("close", 20).lookback
     20
     """
-    return _of_window(_deviation, column, window, min_valid, least=2)
+    return windowed(_deviation, window, min_valid, least=2, column=str(column))
 
 
 def zscore(column: str, window: int, *, min_valid: float = 0.8) -> Feature:
@@ -142,7 +164,7 @@ def zscore(column: str, window: int, *, min_valid: float = 0.8) -> Feature:
     >>> zscore("close", 48).lookback
     48
     """
-    return _of_window(_zscore, column, window, min_valid, least=2)
+    return windowed(_zscore, window, min_valid, least=2, column=str(column))
 
 
 def highest(column: str, window: int, *, min_valid: float = 0.8) -> Feature:
@@ -155,7 +177,7 @@ def highest(column: str, window: int, *, min_valid: float = 0.8) -> Feature:
     >>> highest("high", 55).lookback
     55
     """
-    return _of_window(_highest, column, window, min_valid)
+    return windowed(_highest, window, min_valid, column=str(column))
 
 
 def lowest(column: str, window: int, *, min_valid: float = 0.8) -> Feature:
@@ -168,7 +190,7 @@ def lowest(column: str, window: int, *, min_valid: float = 0.8) -> Feature:
     >>> lowest("low", 20).lookback
     20
     """
-    return _of_window(_lowest, column, window, min_valid)
+    return windowed(_lowest, window, min_valid, column=str(column))
 
 
 def ema(column: str, span: int, *, min_valid: float = 0.8) -> Feature:
@@ -197,11 +219,27 @@ def ema(column: str, span: int, *, min_valid: float = 0.8) -> Feature:
     return _ema.feature(column=column, span=checked_window(span, name="ema"), min_valid=share)
 
 
-def _of_window(
-    definition: Definition, column: str, window: int, min_valid: float, *, least: int = 1
-) -> Feature:
-    name = definition.name
-    window = checked_window(window, name=name, least=least)
-    return definition.feature(
-        column=str(column), window=window, min_valid=checked_share(min_valid, name=name)
-    )
+def latest(column: str, window: int = 1) -> Feature:
+    """Most recent valid value of `column` within the last `window` bars: sparse columns brought to every bar.
+
+    For columns that have a value at some bars only, such as funding rates every 8 hours on hourly bars, or
+    daily on-chain figures. With a window of 1 it is the column itself.
+
+    Parameters
+    ----------
+    column : str
+        Panel column, for example ``"funding_rate"``.
+    window : int
+        Age in bars at which a value is too old; also the lookback.
+
+    Returns
+    -------
+    Feature
+        Unit of the column; NaN where the window has no valid value.
+
+    Examples
+    --------
+    >>> latest("funding_rate", 8).lookback
+    8
+    """
+    return _latest.feature(column=str(column), window=checked_window(window, name="latest"))

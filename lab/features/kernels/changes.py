@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["log_changes", "relative_change", "scaled", "true_range"]
+__all__ = [
+    "directional_movement",
+    "log_changes",
+    "log_ratio",
+    "moves",
+    "relative_change",
+    "scaled",
+    "signed_volume",
+    "true_range",
+]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -24,13 +33,13 @@ def relative_change(x: Any, bars: int) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def log_changes(x: Any) -> Any:
-    """Return ``log(x[t] / x[t - 1])``; NaN in row 0 and where either end is NaN or not positive."""
+def log_changes(x: Any, bars: int) -> Any:
+    """Return ``log(x[t] / x[t - bars])``; NaN in the first rows and where either end is NaN or not positive."""
     rows, columns = x.shape
     out = np.full((rows, columns), np.nan)
-    for t in range(1, rows):
+    for t in range(bars, rows):
         for j in range(columns):
-            ratio = x[t, j] / x[t - 1, j]
+            ratio = x[t, j] / x[t - bars, j]
             if ratio > 0.0 and x[t, j] > 0.0 and ratio < np.inf:
                 out[t, j] = math.log(ratio)
     return out
@@ -62,4 +71,59 @@ def scaled(x: Any, factor: float) -> Any:
     for t in range(rows):
         for j in range(columns):
             out[t, j] = x[t, j] * factor
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def log_ratio(x: Any, y: Any) -> Any:
+    """Return ``log(x / y)``; NaN where either is NaN or not positive."""
+    rows, columns = x.shape
+    out = np.full((rows, columns), np.nan)
+    for t in range(rows):
+        for j in range(columns):
+            ratio = x[t, j] / y[t, j]
+            if ratio > 0.0 and x[t, j] > 0.0 and ratio < np.inf:
+                out[t, j] = math.log(ratio)
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def moves(x: Any, sign: float) -> Any:
+    """Return the part of ``sign * (x[t] - x[t - 1])`` above 0, else 0; NaN in row 0 and where an end is."""
+    rows, columns = x.shape
+    out = np.full((rows, columns), np.nan)
+    for t in range(1, rows):
+        for j in range(columns):
+            move = sign * (x[t, j] - x[t - 1, j])
+            out[t, j] = 0.0 if move <= 0.0 else move
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def directional_movement(high: Any, low: Any, sign: float) -> Any:
+    """Return Wilder's directional movement, up for `sign` 1 and down for -1; NaN where an end is missing."""
+    rows, columns = high.shape
+    out = np.full((rows, columns), np.nan)
+    for t in range(1, rows):
+        for j in range(columns):
+            up = high[t, j] - high[t - 1, j]
+            down = low[t - 1, j] - low[t, j]
+            ours = up if sign > 0.0 else down
+            other = down if sign > 0.0 else up
+            moved = ours if ours > other and ours > 0.0 else 0.0
+            out[t, j] = np.nan if math.isnan(up) or math.isnan(down) else moved
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def signed_volume(price: Any, volume: Any) -> Any:
+    """Return the volume with the sign of the price change; 0 without a change, NaN where an end is missing."""
+    rows, columns = price.shape
+    out = np.full((rows, columns), np.nan)
+    for t in range(1, rows):
+        for j in range(columns):
+            change = price[t, j] - price[t - 1, j]
+            flow = volume[t, j] if change > 0.0 else -volume[t, j]
+            flow = 0.0 if change == 0.0 else flow
+            out[t, j] = np.nan if math.isnan(change) or math.isnan(volume[t, j]) else flow
     return out

@@ -8,11 +8,32 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
-__all__ = ["DEVIATION", "MEAN", "ZSCORE", "moments_of_window", "total_of_window"]
+from lab.features.kernels.lanes import (
+    add_away,
+    add_product,
+    add_valid,
+    count_of_parts,
+    keep_first,
+    rim,
+    shifts,
+    spread_of_parts,
+    sum_of_parts,
+)
 
-MEAN: Final = 0
+__all__ = [
+    "DEVIATION",
+    "POPULATION_DEVIATION",
+    "VARIANCE",
+    "ZSCORE",
+    "mean_of_window",
+    "moments_of_window",
+    "total_of_window",
+]
+
 DEVIATION: Final = 1
 ZSCORE: Final = 2
+VARIANCE: Final = 3
+POPULATION_DEVIATION: Final = 4
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -49,13 +70,49 @@ def total_of_window(x: Any, first_bar: int, window: int, least: int) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def moments_of_window(x: Any, first_bar: int, window: int, least: int, what: int) -> Any:
-    """Return the mean, the sample deviation or the z-score of each window.
+def mean_of_window(x: Any, first_bar: int, window: int, least: int) -> Any:
+    """Return the mean of the valid values in each window, NaN where fewer than `least` are valid.
 
-    Both parts of a window measure their values from a centre, the valid value at their rim, and keep (count,
-    mean, sum of squared deviations) of the distances; the parts are merged by the pairwise formula of Chan,
-    Golub and LeVeque (1983). Nothing large is ever subtracted but prices from each other, and equal values
-    have exactly their value as mean and 0 as deviation.
+    Both parts of a window sum the distances from a centre, the valid value at their rim: equal values have
+    exactly their value as mean, and large prices that hardly move keep their digits.
+    """
+    rows, columns = x.shape
+    out = np.full((rows, columns), np.nan)
+    parts = np.zeros((2, window + 2, columns))
+    centers, work = np.zeros((2, columns)), np.empty((2, columns))
+    head = window + 1
+    for t in range(rows):
+        place = (first_bar + t) % window
+        if place == 0:
+            parts[:, head] = 0.0
+            rim(x, t, min(window, t), centers, 0)
+            for age in range(min(window, t)):
+                slot = window - 1 - age
+                add_valid(x, t - 1 - age, parts, slot + 1, slot)
+                add_away(x, t - 1 - age, centers, 0, 1.0, parts, 1, slot + 1, slot)
+        keep_first(x, t, parts, head, centers, 1)
+        add_valid(x, t, parts, head, head)
+        add_away(x, t, centers, 1, 1.0, parts, 1, head, head)
+        if t >= window - 1:
+            tail = place + 1
+            shifts(parts, tail, centers, 0, 1, work, 0)
+            sum_of_parts(parts, 1, 0, tail, head, work, 0, 1)
+            for j in range(columns):
+                before, away = parts[0, tail, j], work[1, j]
+                count = before + parts[0, head, j]
+                first, second = centers[0, j], centers[1, j]
+                mean = (first if before > 0.0 else second) + away / count
+                out[t, j] = mean if count >= least else np.nan
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def moments_of_window(x: Any, first_bar: int, window: int, least: int, what: int) -> Any:
+    """Return a deviation, the variance or the z-score of each window.
+
+    Both parts of a window sum distances and squares of distances from a centre, the valid value at their rim.
+    The centre is one of the values, so that at most ``log2(2 * window)`` bits of a double are lost whatever the
+    magnitude (Chan, Golub, LeVeque 1983), and equal values have exactly 0 as deviation.
 
     Parameters
     ----------
@@ -66,59 +123,60 @@ def moments_of_window(x: Any, first_bar: int, window: int, least: int, what: int
     window, least : int
         Bars per window, and how many of them must be valid.
     what : int
-        ``MEAN``, ``DEVIATION`` (divisor n - 1) or ``ZSCORE`` (NaN where the deviation is 0).
+        ``DEVIATION`` and ``VARIANCE`` (divisor n - 1), ``POPULATION_DEVIATION`` (divisor n) or ``ZSCORE``
+        (NaN where the deviation is 0).
     """
     rows, columns = x.shape
     out = np.full((rows, columns), np.nan)
-    # Slot p holds the end of the previous block from place p on; then an empty end; then the block so far.
-    parts = np.zeros((window + 2, 4, columns))
+    parts = np.zeros((3, window + 2, columns))
+    centers, work = np.zeros((2, columns)), np.empty((4, columns))
     head = window + 1
     for t in range(rows):
         place = (first_bar + t) % window
         if place == 0:
-            parts[head] = 0.0
+            parts[:, head] = 0.0
+            rim(x, t, min(window, t), centers, 0)
             for age in range(min(window, t)):
                 slot = window - 1 - age
-                _grow(x, t - 1 - age, parts, slot + 1, slot)
-        _grow(x, t, parts, head, head)
+                _grow(x, t - 1 - age, centers, 0, parts, slot + 1, slot)
+        keep_first(x, t, parts, head, centers, 1)
+        _grow(x, t, centers, 1, parts, head, head)
         if t >= window - 1:
-            _merge(x, t, parts, place + 1, head, least, what, out)
+            tail = place + 1
+            shifts(parts, tail, centers, 0, 1, work, 0)
+            sum_of_parts(parts, 1, 0, tail, head, work, 0, 1)
+            count_of_parts(parts, tail, head, work, 2)
+            count_of_parts(parts, tail, head, work, 3)
+            spread_of_parts(parts, 2, 1, tail, head, work, 0, 1, 2)
+            _finish(x, t, centers, parts, tail, work, least, what, out)
     return out
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _grow(x: Any, t: int, parts: Any, source: int, target: int) -> None:
-    """Add row t to each market's count, mean, squared deviations and centre, as Welford (1962) does."""
-    for j in range(x.shape[1]):
-        value = x[t, j]
-        valid = not math.isnan(value)
-        count, mean, square = parts[source, 0, j], parts[source, 1, j], parts[source, 2, j]
-        center = parts[source, 3, j] if count > 0.0 else value
-        away = value - center
-        change = away - mean
-        moved = mean + change / (count + 1.0)
-        parts[target, 0, j] = count + 1.0 if valid else count
-        parts[target, 1, j] = moved if valid else mean
-        parts[target, 2, j] = square + change * (away - moved) if valid else square
-        parts[target, 3, j] = center if valid else parts[source, 3, j]
+def _grow(x: Any, t: int, centers: Any, c: int, parts: Any, source: int, target: int) -> None:
+    """Add row t to each market's count, sum of distances and sum of squares."""
+    add_valid(x, t, parts, source, target)
+    add_away(x, t, centers, c, 1.0, parts, 1, source, target)
+    add_product(x, x, t, centers, c, c, parts, 2, source, target)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _merge(x: Any, t: int, parts: Any, tail: int, head: int, least: int, what: int, out: Any) -> None:
-    for j in range(x.shape[1]):
-        before = parts[tail, 0, j]
-        count = before + parts[head, 0, j]
-        share = parts[head, 0, j] / count
-        # All is measured from the centre of the tail; the z-score never needs the mean itself.
-        center = parts[tail, 3, j] if before > 0.0 else parts[head, 3, j]
-        apart = (parts[head, 3, j] - center) + (parts[head, 1, j] - parts[tail, 1, j])
-        mean = parts[tail, 1, j] + apart * share
-        result = center + mean
-        if what != MEAN:
-            square = parts[tail, 2, j] + parts[head, 2, j] + apart * apart * (before * share)
-            deviation = math.sqrt(square / (count - 1.0))
-            result = deviation
-            if what == ZSCORE:
-                away = (x[t, j] - center) - mean
-                result = away / deviation if deviation > 0.0 else np.nan
-        out[t, j] = result if count >= least else np.nan
+def _finish(
+    x: Any, t: int, centers: Any, parts: Any, tail: int, work: Any, least: int, what: int, out: Any
+) -> None:
+    """Turn sums of distances (work[1]), of squares (work[2]) and counts (work[3]) into the result."""
+    columns = x.shape[1]
+    less = 0.0 if what == POPULATION_DEVIATION else 1.0
+    for j in range(columns):
+        count = work[3, j]
+        variance = work[2, j] / (count - less)
+        out[t, j] = variance if count >= least else np.nan
+    if what != VARIANCE:
+        for j in range(columns):
+            out[t, j] = math.sqrt(out[t, j])
+    if what == ZSCORE:
+        for j in range(columns):
+            first, second, deviation = centers[0, j], centers[1, j], out[t, j]
+            center = first if parts[0, tail, j] > 0.0 else second
+            score = ((x[t, j] - center) - work[1, j] / work[3, j]) / deviation
+            out[t, j] = score if deviation > 0.0 else np.nan
