@@ -105,8 +105,7 @@ def _parity(config: Config, root: Root = Path(), seed: Seed = 0, json: Json = Fa
     rows = [[key, value if key != "leaks" else len(value)] for key, value in document.items()]
     emit(document, as_json=json, show=lambda: table(f"Parity of {config.stem}", ["", "value"], rows))
     if not certificate.ok:
-        found = certificate.findings[0]
-        raise MnemoError(f"{config}: {found.kind} at bar {found.bar}, market {found.market}: {found.detail}")
+        raise MnemoError("\n".join(f"{config}: {finding}" for finding in certificate.findings))
 
 
 def _report(

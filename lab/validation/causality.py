@@ -22,6 +22,7 @@ from lab.core.panel import Panel
 from lab.features import compute, definition_of
 from lab.validation.causality_future import classify_future, first_cell, future_cells, neighbour_cell
 from lab.validation.causality_history import Tails, compare_tails, explain_tails, measured_lookback
+from lab.validation.causality_origin import AsKnown, revised_cell, with_origin
 from lab.validation.causality_subject import Finding, Signal, SignalError, Subject
 
 __all__ = ["Certificate", "Finding", "certify", "certify_feature"]
@@ -79,6 +80,7 @@ def certify(
     *,
     lookback: int,
     per_market: bool = False,
+    as_known: AsKnown | None = None,
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> Certificate:
@@ -103,6 +105,10 @@ def certify(
         Bars that the row of bar t may depend on, t included.
     per_market : bool
         Also require each market's values to be the same when the market is alone in the panel.
+    as_known : callable, optional
+        From a bar number to the panel as it was known at that bar's close: first versions of bars that were
+        revised later, markets that were delisted since. At 64 bars the last row there must be that of
+        `panel`.
     seed : int
         Seed of the replaced futures and of the choice of cuts.
     progress : callable, optional
@@ -115,13 +121,19 @@ def certify(
         all later bars, as a scaler fitted on everything does), ``backfill`` (only values where the input is
         missing or warming up come from later bars), ``lookback`` (it needs more bars than declared),
         ``unbounded`` (it needs the whole history, as cumulative sums and recursive averages do),
-        ``neighbour`` (it needs other markets), ``unstable`` (two equal calls differ), ``empty`` (every value
-        is NaN: nothing was proven), ``error`` (the signal failed on a part of the history).
+        ``neighbour`` (it needs other markets), ``revision`` (it differs from what was known at the time),
+        ``unstable`` (two equal calls differ), ``empty`` (every value is NaN: nothing was proven), ``error``
+        (the signal failed on a part of the history).
 
     Raises
     ------
     InsufficientHistoryError
         If the panel has fewer than `lookback` bars.
+
+    Notes
+    -----
+    What the signal reads is what the panel holds: numbers that it takes from elsewhere (a table it closes
+    over, a file) do not change with the panel. Give them to it as fields.
 
     Examples
     --------
@@ -146,9 +158,9 @@ def certify(
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # missing futures make means of nothing: that is the point of them
         try:
-            examination.run(per_market)
+            examination.run(per_market, as_known)
         except SignalError as error:
-            examination.findings.append(Finding("error", int(panel.bar[0]), "", str(error)))
+            examination.findings.append(examination.subject.finding("error", (0, -1), str(error)))
     return examination.certificate()
 
 
@@ -198,7 +210,7 @@ class _Examination:
     tails: Tails = field(default_factory=Tails)
     measured: int | None = None
 
-    def run(self, per_market: bool) -> None:
+    def run(self, per_market: bool, as_known: AsKnown | None) -> None:
         subject, lookback = self.subject, self.lookback
         reference = subject.on(subject.panel)
         if reference is None:
@@ -221,6 +233,11 @@ class _Examination:
             cell = neighbour_cell(subject, reference)
             detail = "the value differs when the market is alone in the panel, or in another place"
             self.findings += [] if cell is None else [subject.finding("neighbour", cell, detail)]
+        if as_known is not None:
+            cell = revised_cell(subject, reference, lookback, as_known)
+            detail = "the value differs from that of the bars known at the time"
+            self.findings += [] if cell is None else [subject.finding("revision", cell, detail)]
+        self.findings = [with_origin(subject, reference, lookback, found) for found in self.findings]
         self.progress(1.0)
 
     def _part(self, start: float, stop: float) -> Callable[[float], None]:
@@ -230,7 +247,7 @@ class _Examination:
         subject, first = self.subject, self.lookback - 1
         if np.isnan(reference[first:]).all():
             detail = "every value from here on is NaN: nothing was proven"
-            return [Finding("empty", int(subject.panel.bar[first]), "", detail)]
+            return [subject.finding("empty", (first, -1), detail)]
         again = subject.on(subject.panel)
         cell = None if again is None else first_cell(reference, again)
         if cell is None:

@@ -25,7 +25,7 @@ def differing(left: Array, right: Array) -> NDArray[np.bool_]:
     if left.tobytes() == right.tobytes():
         return np.zeros(left.shape, dtype=np.bool_)
     unequal = np.ascontiguousarray(left).view(np.int64) != np.ascontiguousarray(right).view(np.int64)
-    return unequal & ~(np.isnan(left) & np.isnan(right))
+    return np.asarray(unequal & ~(np.isnan(left) & np.isnan(right)))
 
 
 def distance(left: Array, right: Array) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lab.validation.causality_bits import differing
 from lab.validation.causality_subject import FUTURES, Finding, Subject
 
-__all__ = ["classify_future", "first_cell", "future_cells", "neighbour_cell"]
+__all__ = ["CUTS", "classify_future", "drawn", "first_cell", "future_cells", "neighbour_cell"]
 
 Array = NDArray[np.float64]
 Cell = tuple[int, int]
@@ -40,8 +40,8 @@ def future_cells(
     """
     rows = len(reference)
     edge = min(lookback - 1, rows - 1)
-    later = _drawn(edge, rows - 1, CUTS, subject.seed)
-    warm_up = _drawn(0, edge, WARM_UP_CUTS, subject.seed)
+    later = drawn(edge, rows - 1, CUTS, subject.seed)
+    warm_up = drawn(0, edge, WARM_UP_CUTS, subject.seed)
     cells: list[Cell] = []
     for cut in [*range(edge), *later]:
         _compare(subject.rows(0, cut + 1), reference, cells)
@@ -87,7 +87,7 @@ def neighbour_cell(subject: Subject, reference: Array) -> Cell | None:
     return None if reverse is None else first_cell(reference, np.ascontiguousarray(reverse[:, ::-1]))
 
 
-def _drawn(start: int, stop: int, count: int, seed: int) -> list[int]:
+def drawn(start: int, stop: int, count: int, seed: int) -> list[int]:
     """Return one row from each of `count` equal parts of ``start … stop - 1``."""
     if stop - start <= count:
         return list(range(start, stop))

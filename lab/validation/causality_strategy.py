@@ -13,8 +13,10 @@ from lab.core.panel import Panel
 from lab.features import compute
 from lab.strategies import Strategy, decide, total_lookback
 from lab.validation.causality import Certificate, certify
+from lab.validation.causality_bits import differing
 from lab.validation.causality_future import neighbour_cell
-from lab.validation.causality_subject import Subject
+from lab.validation.causality_origin import AHEAD
+from lab.validation.causality_subject import Finding, Subject
 
 __all__ = ["certify_strategy"]
 
@@ -63,6 +65,10 @@ def certify_strategy(
 
     lookback = total_lookback(strategy, params)
     certificate = certify(decided, panel, params, lookback=lookback, seed=seed, progress=progress)
+    certificate = replace(
+        certificate,
+        findings=tuple(_through_features(strategy, panel, params, each) for each in certificate.findings),
+    )
     if not strategy.per_market or len(panel.markets) < 2:
         return certificate
     share = len(panel.markets)
@@ -80,3 +86,14 @@ def certify_strategy(
     detail = "the weight differs when the core sees the market alone, or in another place"
     findings = (*certificate.findings, subject.finding("neighbour", cell, detail))
     return replace(certificate, ok=False, findings=findings)
+
+
+def _through_features(strategy: Strategy[Any], panel: Panel, params: Any, finding: Finding) -> Finding:
+    """Name the features that differ at the bar of a finding, when computed from fewer bars."""
+    row = finding.bar - int(panel.bar[0])
+    bars = row + 1 if finding.kind in AHEAD else total_lookback(strategy, params)
+    part = panel.rows(max(row + 1 - bars, 0), row + 1)
+    features = strategy.features(params)
+    whole, cut = compute(panel, features), compute(part, features)
+    guilty = [str(each) for each in features if differing(whole[each][row], cut[each][-1]).any()]
+    return replace(finding, feature=", ".join(guilty)) if guilty else finding

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.core.errors import InsufficientHistoryError, MnemoError
+from lab.core.feature import Feature
 from lab.core.panel import Panel
 
 __all__ = ["FUTURES", "Finding", "Signal", "SignalError", "Subject"]
@@ -37,17 +38,34 @@ class Finding:
     market : str
         Market whose value differs first; empty where the values are not one column per market.
     detail : str
-        What was seen, with figures and the time of the bar.
+        What was seen, with figures.
+    time : str
+        Opening time of the bar, ISO 8601 UTC.
+    feature : str
+        Feature or column of the panel through which it comes; empty where that cannot be told.
+
+    Examples
+    --------
+    >>> print(Finding("lookahead", 19725, "x:A/USDT", "the value needs 1 later bar(s)", "2024-01-03T00:00Z"))
+    lookahead at 2024-01-03T00:00Z (bar 19725), market x:A/USDT: the value needs 1 later bar(s)
     """
 
     kind: str
     bar: int
     market: str
     detail: str
+    time: str = ""
+    feature: str = ""
 
     def report(self) -> dict[str, Any]:
         """Return the finding as a JSON document."""
-        return {"kind": self.kind, "bar": self.bar, "market": self.market, "detail": self.detail}
+        return asdict(self)
+
+    def __str__(self) -> str:
+        where = f"{self.time} (bar {self.bar})" if self.time else f"bar {self.bar}"
+        market = f", market {self.market}" if self.market else ""
+        through = f", through {self.feature}" if self.feature else ""
+        return f"{self.kind} at {where}{market}{through}: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +85,11 @@ class Subject:
             return None
         except Exception as error:
             raise SignalError(
-                f"the signal failed on {len(panel)} bars with {type(error).__name__}: {error}"
+                f"the signal failed on {_span(panel)} with {type(error).__name__}: {error}"
             ) from error
         if values.ndim == 0 or len(values) != len(panel):
             raise SignalError(
-                f"the signal returned shape {values.shape} for {len(panel)} bars; expected one row per bar"
+                f"the signal returned shape {values.shape} for {_span(panel)}; expected one row per bar"
             )
         columns = values.size // max(len(panel), 1)
         return np.ascontiguousarray(values.reshape(len(panel), columns))
@@ -85,7 +103,7 @@ class Subject:
         values = self.rows(max(row + 1 - bars, 0), row + 1)
         return None if values is None else values[-1]
 
-    def with_future(self, cut: int, kind: str) -> Array | None:
+    def with_future(self, cut: int, kind: str, only: str | Feature | None = None) -> Array | None:
         """Return the values on the whole panel when all after row `cut` is replaced.
 
         Parameters
@@ -95,12 +113,16 @@ class Subject:
         kind : str
             ``missing`` (NaN), ``noise`` (every value scaled by its own factor) or ``permuted`` (the later
             rows in another order).
+        only : str or Feature, optional
+            Replace this field alone.
         """
         generator = np.random.default_rng([self.seed, cut])
         rows, columns = self.panel.shape
         order = generator.permutation(np.arange(cut + 1, rows))
-        fields = {}
+        fields = dict(self.panel.fields)
         for key, values in self.panel.fields.items():
+            if only is not None and key != only:
+                continue
             changed = values.copy()
             if kind == "missing":
                 changed[cut + 1 :] = np.nan
@@ -109,11 +131,28 @@ class Subject:
             else:
                 changed[cut + 1 :] = values[order]
             fields[key] = changed
-        return self.on(Panel(self.panel.timeframe, self.panel.bar, self.panel.ts, self.panel.markets, fields))
+        return self.on(self._with(fields))
+
+    def without_past(self, row: int, bars: int, only: str | Feature) -> Array | None:
+        """Return the values up to `row` when one field is missing before the last `bars` bars."""
+        changed = self.panel[only].copy()
+        changed[: max(row + 1 - bars, 0)] = np.nan
+        return self.on(self._with({**self.panel.fields, only: changed}).rows(0, row + 1))
+
+    def _with(self, fields: Mapping[str | Feature, Array]) -> Panel:
+        return Panel(self.panel.timeframe, self.panel.bar, self.panel.ts, self.panel.markets, fields)
 
     def finding(self, kind: str, cell: tuple[int, int], detail: str) -> Finding:
         """Return a finding at a cell (row, column) of the values."""
         row, column = cell
-        when = np.datetime_as_string(self.panel.ts[row], unit="m")
-        market = self.panel.markets[column] if column < len(self.panel.markets) else ""
-        return Finding(kind, int(self.panel.bar[row]), market, f"{when}Z: {detail}")
+        market = self.panel.markets[column] if 0 <= column < len(self.panel.markets) else ""
+        return Finding(kind, int(self.panel.bar[row]), market, detail, _time(self.panel, row))
+
+
+def _time(panel: Panel, row: int) -> str:
+    return f"{np.datetime_as_string(panel.ts[row], unit='m')}Z"
+
+
+def _span(panel: Panel) -> str:
+    span = f" ({_time(panel, 0)} to {_time(panel, -1)})" if len(panel) else ""
+    return f"{len(panel)} bars{span}"
