@@ -102,10 +102,15 @@ def _names(content: Any, notebook: Path) -> tuple[str, ...]:
                 body = ast.parse(cell.source).body
             except SyntaxError as error:
                 raise ConfigError(f"{notebook}: the cell tagged {_PARAMETERS!r}: {error}") from None
-            targets = [target for line in body if isinstance(line, ast.Assign) for target in line.targets]
-            targets += [line.target for line in body if isinstance(line, ast.AnnAssign)]
+            targets = [target for line in body for target in _targets(line)]
             return tuple(target.id for target in targets if isinstance(target, ast.Name))
     raise ConfigError(f"{notebook} has no cell tagged {_PARAMETERS!r}: '# %% tags=[\"{_PARAMETERS}\"]'")
+
+
+def _targets(line: ast.stmt) -> list[ast.expr]:
+    if isinstance(line, ast.Assign):
+        return line.targets
+    return [line.target] if isinstance(line, ast.AnnAssign) else []
 
 
 def _execute(content: Any, parameters: Mapping[str, Any], notebook: Path, folder: Path) -> list[Any]:

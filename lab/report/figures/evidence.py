@@ -38,7 +38,7 @@ def luck(found: Luck) -> go.Figure:
     return figure(
         traces,
         height=290,
-        margin={"l": 12, "r": 12, "t": 64, "b": 44},
+        margin={"l": 12, "r": 12, "t": 64, "b": 48},
         hovermode=False,
         showlegend=False,
         shapes=[_upright(x, colour) for x, _, colour in marks],

@@ -41,7 +41,7 @@ def figure(traces: Sequence[Any], *, height: int = 320, **layout: Any) -> go.Fig
     common: dict[str, Any] = {
         "template": _NO_TEMPLATE,
         "height": height,
-        "margin": {"l": 56, "r": 12, "t": 34 if layout.get("showlegend", True) else 16, "b": 36},
+        "margin": {"l": 56, "r": 12, "t": 34 if layout.get("showlegend", True) else 16},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": FONT, "size": 12, "color": MUTED},
@@ -63,7 +63,14 @@ def figure(traces: Sequence[Any], *, height: int = 320, **layout: Any) -> go.Fig
     }
     for name in ("xaxis", "yaxis"):
         common[name] = axis()
-    return go.Figure(data=list(traces), layout={**common, **layout})
+    whole = {**common, **layout}
+    across = [options for name, options in whole.items() if name.startswith("xaxis")]
+    for options in across:
+        # Labels that turn to fit and margins that grow with them chase each other on narrow pages.
+        options.update(automargin=False, tickangle=0)
+    if "margin" not in layout:
+        whole["margin"]["b"] = 48 if any("title" in options for options in across) else 30
+    return go.Figure(data=list(traces), layout=whole)
 
 
 def axis(title: str = "", **options: Any) -> dict[str, Any]:

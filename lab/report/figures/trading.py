@@ -64,7 +64,7 @@ def costs(frame: pl.DataFrame) -> go.Figure:
     return figure(
         [bars, paid],
         height=300,
-        margin={"l": 56, "r": 52, "t": 34, "b": 36},
+        margin={"l": 56, "r": 52, "t": 34, "b": 30},
         xaxis=axis(hoverformat="%b %Y"),
         yaxis=axis("traded / equity", rangemode="tozero"),
         yaxis2=axis("", overlaying="y", side="right", tickformat=".1%", rangemode="tozero", showgrid=False),
