@@ -1,25 +1,130 @@
 """Features of bars whose value at t depends on the declared lookback alone, to the last bit."""
 
-from lab.features.compute import compute
+from lab.features.averages import double_ema, linear_regression, slope, weighted_mean, wilder
+from lab.features.compute import compute, compute_frame
+from lab.features.convergence import macd, macd_histogram, macd_signal, trix
 from lab.features.definition import Bars, Definition, define, definition_of, definitions
-from lab.features.returns import atr, simple_return, volatility
-from lab.features.windows import deviation, ema, highest, lowest, mean, total, zscore
+from lab.features.direction import adx, aroon_down, aroon_oscillator, aroon_up, breakout, minus_di, plus_di
+from lab.features.distribution import (
+    bars_since_highest,
+    bars_since_lowest,
+    kurtosis,
+    mean_absolute_deviation,
+    median,
+    quantile,
+    rank,
+    skewness,
+    variance,
+)
+from lab.features.flow import (
+    amihud,
+    dollar_volume,
+    money_flow,
+    money_flow_index,
+    obv,
+    order_flow_imbalance,
+    vwap,
+    vwap_distance,
+)
+from lab.features.oscillators import (
+    chande_momentum,
+    commodity_channel,
+    rsi,
+    stochastic_d,
+    stochastic_k,
+    williams_r,
+)
+from lab.features.ranges import (
+    bollinger_percent,
+    bollinger_width,
+    ewma_volatility,
+    garman_klass,
+    parkinson,
+    rogers_satchell,
+    wilder_atr,
+)
+from lab.features.regime import day_of_week, hour_of_day, trend_regime, volatility_regime
+from lab.features.relations import beta, correlation, market_beta, market_correlation
+from lab.features.returns import atr, log_return, simple_return, volatility
+from lab.features.timeframes import coarser
+from lab.features.universe import universe_rank, universe_zscore
+from lab.features.windows import deviation, ema, highest, latest, lowest, mean, total, zscore
 
 __all__ = [
     "Bars",
     "Definition",
+    "adx",
+    "amihud",
+    "aroon_down",
+    "aroon_oscillator",
+    "aroon_up",
     "atr",
+    "bars_since_highest",
+    "bars_since_lowest",
+    "beta",
+    "bollinger_percent",
+    "bollinger_width",
+    "breakout",
+    "chande_momentum",
+    "coarser",
+    "commodity_channel",
     "compute",
+    "compute_frame",
+    "correlation",
+    "day_of_week",
     "define",
     "definition_of",
     "definitions",
     "deviation",
+    "dollar_volume",
+    "double_ema",
     "ema",
+    "ewma_volatility",
+    "garman_klass",
     "highest",
+    "hour_of_day",
+    "kurtosis",
+    "latest",
+    "linear_regression",
+    "log_return",
     "lowest",
+    "macd",
+    "macd_histogram",
+    "macd_signal",
+    "market_beta",
+    "market_correlation",
     "mean",
+    "mean_absolute_deviation",
+    "median",
+    "minus_di",
+    "money_flow",
+    "money_flow_index",
+    "obv",
+    "order_flow_imbalance",
+    "parkinson",
+    "plus_di",
+    "quantile",
+    "rank",
+    "rogers_satchell",
+    "rsi",
     "simple_return",
+    "skewness",
+    "slope",
+    "stochastic_d",
+    "stochastic_k",
     "total",
+    "trend_regime",
+    "trix",
+    "universe_rank",
+    "universe_zscore",
+    "variance",
     "volatility",
+    "volatility_regime",
+    "vwap",
+    "vwap_distance",
+    "weighted_mean",
+    "wilder",
+    "wilder_atr",
+    "williams_r",
     "zscore",
 ]

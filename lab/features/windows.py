@@ -48,7 +48,7 @@ def _least(feature: Feature, least: int = 1) -> int:
 
 
 def exponential_mean(x: Array, first_bar: int, span: int, min_valid: float) -> Array:
-    """Return the exponential mean of an array: decay ``1 - 2 / (span + 1)`` over the last ``11 * span`` bars."""
+    """Return the exponential mean of an array, decay ``1 - 2 / (span + 1)``, over ``11 * span`` bars."""
     return kernels.decayed_mean(x, first_bar, MEMORY_SPANS * span, 1.0 - 2.0 / (span + 1.0), min_valid)
 
 

@@ -2,8 +2,8 @@
 
 All take (T, N) arrays, time down and markets across, and most the absolute number of their first bar: windows
 are cut into blocks aligned to that number. A window is then the end of one block and the beginning of the
-next, so that every bar costs the same work whatever the window, and nothing is carried from before the window.
-The others visit the whole window at every bar, or keep it sorted, and say why.
+next, so that every bar costs the same work whatever the window, and nothing is carried from before the
+window. The others visit the whole window at every bar, or keep it sorted, and say why.
 """
 
 from lab.features.kernels.calendar import FIRST, HIGHEST, LAST, LOWEST, SUM, coarser_bars, latest_in_window

@@ -34,7 +34,7 @@ def relative_change(x: Any, bars: int) -> Any:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def log_changes(x: Any, bars: int) -> Any:
-    """Return ``log(x[t] / x[t - bars])``; NaN in the first rows and where either end is NaN or not positive."""
+    """Return ``log(x[t] / x[t - bars])``; NaN in the first rows and where an end is NaN or not positive."""
     rows, columns = x.shape
     out = np.full((rows, columns), np.nan)
     for t in range(bars, rows):
@@ -117,7 +117,7 @@ def directional_movement(high: Any, low: Any, sign: float) -> Any:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def signed_volume(price: Any, volume: Any) -> Any:
-    """Return the volume with the sign of the price change; 0 without a change, NaN where an end is missing."""
+    """Return the volume with the sign of the price change, 0 without one; NaN where an end is missing."""
     rows, columns = price.shape
     out = np.full((rows, columns), np.nan)
     for t in range(1, rows):

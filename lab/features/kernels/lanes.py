@@ -1,13 +1,13 @@
 """One step for all markets of a row: the loops that kernels over windows are made of.
 
-A window has two parts: the end of the previous block, and the block so far. ``parts[k, slot]`` holds sum k of a
-part for all markets: slots 0 … window - 1 the end of the previous block from that place on, slot `window` an
-empty part, slot ``window + 1`` the block so far. Sum 0 is always the count of valid values. Values of a part
-are measured from its centre, a valid value inside the window: nothing large is ever subtracted but values from
-each other.
+A window has two parts: the end of the previous block, and the block so far. ``parts[k, slot]`` holds sum k of
+a part for all markets: slots 0 … window - 1 the end of the previous block from that place on, slot `window`
+an empty part, slot ``window + 1`` the block so far. Sum 0 is always the count of valid values. Values of a
+part are measured from its centre, a valid value inside the window: nothing large is ever subtracted but
+values from each other.
 
-Each loop writes one array and loads what it needs before it chooses, so that it runs in vector lanes; rows are
-given by number, because a view of a row costs more than the loop over it.
+Each loop writes one array and loads what it needs before it chooses, so that it runs in vector lanes; rows
+are given by number, because a view of a row costs more than the loop over it.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def shifts(parts: Any, tail: int, centers: Any, c: int, d: int, work: Any, to: i
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def sum_of_parts(parts: Any, k: int, ones: int, tail: int, head: int, work: Any, shift: int, to: int) -> None:
-    """Set ``work[to]`` to sum k of both parts from the centre of the tail; `ones` is the sum of its weights."""
+    """Set ``work[to]`` to sum k from the centre of the tail; sum `ones` is that of its weights."""
     for j in range(parts.shape[2]):
         work[to, j] = parts[k, tail, j] + (parts[k, head, j] + parts[ones, head, j] * work[shift, j])
 
@@ -111,7 +111,7 @@ def sum_of_parts(parts: Any, k: int, ones: int, tail: int, head: int, work: Any,
 def spread_of_parts(
     parts: Any, k: int, single: int, tail: int, head: int, work: Any, shift: int, total: int, to: int
 ) -> None:
-    """Set ``work[to]`` to the sum of squares from the mean; ``work[total]`` is the sum, ``work[to]`` the count."""
+    """Set ``work[to]``, the count, to the sum of squares from the mean; ``work[total]`` is the sum."""
     for j in range(parts.shape[2]):
         way, total_, count = work[shift, j], work[total, j], work[to, j]
         moved = way * (2.0 * parts[single, head, j] + parts[0, head, j] * way)

@@ -111,8 +111,8 @@ def moments_of_window(x: Any, first_bar: int, window: int, least: int, what: int
     """Return a deviation, the variance or the z-score of each window.
 
     Both parts of a window sum distances and squares of distances from a centre, the valid value at their rim.
-    The centre is one of the values, so that at most ``log2(2 * window)`` bits of a double are lost whatever the
-    magnitude (Chan, Golub, LeVeque 1983), and equal values have exactly 0 as deviation.
+    The centre is one of the values, so that at most ``log2(2 * window)`` bits of a double are lost whatever
+    the magnitude (Chan, Golub, LeVeque 1983), and equal values have exactly 0 as deviation.
 
     Parameters
     ----------

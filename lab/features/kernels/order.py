@@ -39,28 +39,49 @@ def order_of_window(x: Any, window: int, least: int, what: int, share: float) ->
     for j in range(columns):
         count = 0
         for t in range(rows):
-            if t >= window and not math.isnan(x[t - window, j]):
-                count -= 1
-                for place in range(_below(ordered, count + 1, x[t - window, j] + 0.0), count):
-                    ordered[place] = ordered[place + 1]
-            value = x[t, j] + 0.0  # of the two zeros only the positive one, else their order would show
-            place = 0
-            if not math.isnan(value):
-                place = _below(ordered, count, value)
-                for other in range(count, place, -1):
-                    ordered[other] = ordered[other - 1]
-                ordered[place] = value
-                count += 1
+            # Of the two zeros only the positive one, else their order would show.
+            if t >= window:
+                count = _remove(ordered, count, x[t - window, j] + 0.0)
+            value = x[t, j] + 0.0
+            count = _insert(ordered, count, value)
             if t < window - 1 or count < least:
                 continue
             if what == QUANTILE:
                 out[t, j] = _quantile(ordered, count, share)
             elif not math.isnan(value):
-                equal = 0
-                while place + equal + 1 < count and ordered[place + equal + 1] == value:
-                    equal += 1
-                out[t, j] = (place + 0.5 * equal) / (count - 1.0)
+                out[t, j] = _rank(ordered, count, value)
     return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _remove(ordered: Any, count: int, value: float) -> int:
+    """Take `value`, if it is valid, out of the first `count` values, and return how many are left."""
+    if math.isnan(value):
+        return count
+    for place in range(_below(ordered, count, value), count - 1):
+        ordered[place] = ordered[place + 1]
+    return count - 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _insert(ordered: Any, count: int, value: float) -> int:
+    """Put `value`, if it is valid, in its place among the first `count` values, and return the new count."""
+    if math.isnan(value):
+        return count
+    place = _below(ordered, count, value)
+    for other in range(count, place, -1):
+        ordered[other] = ordered[other - 1]
+    ordered[place] = value
+    return count + 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _rank(ordered: Any, count: int, value: float) -> float:
+    place = _below(ordered, count, value)
+    equal = 0
+    while place + equal + 1 < count and ordered[place + equal + 1] == value:
+        equal += 1
+    return (place + 0.5 * equal) / (count - 1.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
