@@ -172,8 +172,11 @@ class Feed:
             sent = json.loads(body)
         except ValueError:
             raise _NonsenseError("the answer is cut off, or no JSON") from None
-        if not isinstance(rows, list) or (isinstance(sent, list) and len(sent) != len(rows)):
-            raise _NonsenseError("the answer holds bars that cannot be read")
+        unread = (
+            not rows and isinstance(sent, list) and any(not isinstance(each, (list, dict)) for each in sent)
+        )
+        if not isinstance(sent, (list, dict)) or not isinstance(rows, list) or unread:
+            raise _NonsenseError("the answer holds no bars that can be read")
         for row in rows:
             if len(row) < 6 or not isinstance(row[0], int):
                 raise _NonsenseError(f"a bar of {len(row)} values; expected 6 with a time first")
