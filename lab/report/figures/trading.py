@@ -80,13 +80,13 @@ def prices(series: Mapping[str, tuple[pl.DataFrame, pl.DataFrame]]) -> go.Figure
         Market to its closes (``ts, close``) and its entries and exits (``ts, kind, price, return``).
     """
     traces: list[Any] = []
-    for number, (closes, marks) in enumerate(series.values()):
+    for number, (name, (closes, marks)) in enumerate(series.items()):
         shown = number == 0
         traces.append(
             go.Scatter(
                 x=stamps(closes["ts"]),
                 y=numbers(closes["close"]),
-                name="close",
+                name=label(name),
                 mode="lines",
                 line={"color": MUTED, "width": 1.2},
                 visible=shown,
