@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lab.cli.shell import Json, Root, emit, root_folder, table
+from lab.cli.shell import Json, Root, emit, instant, root_folder, table
 from lab.core.errors import ConfigError, MnemoError
 
 app = typer.Typer(help="Bring bars in, judge them, ask for them.", no_args_is_help=True)
@@ -26,6 +26,10 @@ Mapping = Annotated[
     ),
 ]
 Format = Annotated[str, typer.Option("--format", help="auto, binance, csv, freqtrade or parquet.")]
+
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", help="As it was known at this time: 2024-01-31T12:00:00Z.")
+]
 
 
 @app.command(
@@ -78,12 +82,25 @@ def check(
     mapping: Mapping = None,
     format: Format = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when there are BAD bars.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Also write a heat map by market and month to this file.")
+    ] = None,
     root: Root = Path(),
     json: Json = False,
 ) -> None:
     """Count what is wrong with bars: gaps, duplicates, violations, spikes, and their quality marks."""
+    from feature_store.atomic import write_bytes
     from lab.data.checking import check_catalog, check_files
+    from lab.data.heatmap import monthly_quality, render
+    from lab.data.quality_file import settings_in_force
     from lab.data.reading import listed_files
+
+    months: list[Any] = []
+    settings = settings_in_force(root_folder(root))
+
+    def see(marked: Any, grid: Any) -> None:
+        if html is not None:
+            months.append(monthly_quality(marked, grid))
 
     if files:
         found = check_files(
@@ -92,21 +109,25 @@ def check(
             timeframe=timeframe,
             mapping=column_mapping(mapping),
             fmt=format,  # type: ignore[arg-type]
+            settings=settings,
+            see=see,
         )
     else:
-        found = check_catalog(root_folder(root), timeframe=timeframe)
+        found = check_catalog(root_folder(root), timeframe=timeframe, settings=settings, see=see)
+    if html is not None:
+        write_bytes(html, render(months, title="Coverage and quality of bars").encode())
     emit(found, as_json=json, show=lambda: _show(found))
     bad = sum(record["bad"] for record in found)
     if strict and bad:
         raise MnemoError(f"{bad} BAD bars, expected none; 'mnemo data check' shows the markets")
 
 
-@app.command("list", epilog="Example: mnemo data list --json")
-def list_(root: Root = Path(), json: Json = False) -> None:
+@app.command("list", epilog="Example: mnemo data list --as-of 2024-01-31T00:00:00Z --json")
+def list_(as_of: AsOf = None, root: Root = Path(), json: Json = False) -> None:
     """List the stored markets with timeframe, number of bars, first and last bar."""
     from lab.data.catalog import Catalog
 
-    stored = Catalog(root_folder(root)).markets()
+    stored = Catalog(root_folder(root)).markets(as_of=instant(as_of, "--as-of"))
     emit(
         stored.to_dicts(),
         as_json=json,
@@ -118,14 +139,15 @@ def list_(root: Root = Path(), json: Json = False) -> None:
     epilog="""Example: mnemo data sql "SELECT market, count(*) AS bars FROM bars GROUP BY market" """
 )
 def sql(
-    query: Annotated[str, typer.Argument(help="One SELECT over the view bars.")],
+    query: Annotated[str, typer.Argument(help="One SELECT over the views bars, quality and markets.")],
+    as_of: AsOf = None,
     root: Root = Path(),
     json: Json = False,
 ) -> None:
     """Ask DuckDB about the stored bars, read-only, without copying them."""
     from lab.data.sql import query as ask
 
-    answer = ask(query, root=root_folder(root))
+    answer = ask(query, root=root_folder(root), as_of=instant(as_of, "--as-of"))
     emit(answer.to_dicts(), as_json=json, show=lambda: table("", answer.columns, answer.rows()))
 
 

@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ import typer
 
 from lab.core.errors import ConfigError
 
-__all__ = ["Json", "Root", "Seed", "emit", "progress", "quiet", "root_folder", "table"]
+__all__ = ["Json", "Root", "Seed", "emit", "instant", "progress", "quiet", "root_folder", "table"]
 
 Root = Annotated[
     Path,
@@ -78,6 +79,17 @@ def progress() -> Iterator[Report]:
             bars.update(tasks[task], completed=done, total=total)
 
         yield report
+
+
+def instant(text: str | None, option: str) -> datetime | None:
+    """Read a time that a user typed: ISO 8601; without a zone it is UTC. None stays None."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{option} {text!r}: no time; write it like 2024-01-31T12:00:00Z") from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def quiet(task: str, done: int, total: int) -> None:

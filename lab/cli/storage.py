@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lab.cli.data import column_mapping
-from lab.cli.shell import Json, Root, emit, root_folder, table
+from lab.cli.shell import Json, Root, emit, progress, root_folder, table
 from lab.core.errors import ConfigError, MnemoError
 
 __all__ = ["register"]
@@ -18,6 +18,8 @@ __all__ = ["register"]
 def register(app: typer.Typer) -> None:
     """Add the commands to ``mnemo data``."""
     app.command(epilog=_RESAMPLE)(resample)
+    app.command(epilog="Example: mnemo data rebuild --dry-run")(rebuild)
+    app.command(epilog="Example: mnemo data compact --json")(compact)
 
 
 _RESAMPLE = (
@@ -75,3 +77,33 @@ def resample(
     emit(rows, as_json=json, show=lambda: table("Resampled bars", columns, shown))
     if strict and total["different"]:
         raise MnemoError(f"{total['different']} bars differ from those stored, expected none")
+
+
+def rebuild(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compare only; restore nothing.")] = False,
+    root: Root = Path(),
+    json: Json = False,
+) -> None:
+    """Make the bars again from what was received; put damaged or missing months back, byte for byte."""
+    from lab.data.rebuilding import rebuild_bars
+
+    with progress() as report:
+        rows = [
+            found.to_dict() for found in rebuild_bars(root_folder(root), dry_run=dry_run, progress=report)
+        ]
+    columns = ["dataset", "months", "identical", "damaged", "restored", "differing"]
+    shown = [[_joined(row[name]) for name in columns] for row in rows]
+    emit(rows, as_json=json, show=lambda: table("Rebuilt from what was received", columns, shown))
+
+
+def compact(root: Root = Path(), json: Json = False) -> None:
+    """Move the newest bars from their small file into the files of their months."""
+    from lab.data.catalog import Catalog
+
+    moved = Catalog(root_folder(root)).compact()
+    rows = [[row["dataset"], row["rows"]] for row in moved]
+    emit(moved, as_json=json, show=lambda: table("Moved into months", ["dataset", "rows"], rows))
+
+
+def _joined(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, list) else value

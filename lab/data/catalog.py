@@ -7,21 +7,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
 from feature_store import FeatureStore, Manifest, StoreError, StoreLockedError
 from feature_store.atomic import exclusive
-from lab.core.errors import DataError, LockedError, UnknownMarketError
+from lab.core.errors import ConfigError, DataError, LockedError, UnknownMarketError
 from lab.core.frames import BAR_COLUMNS, TS
 from lab.core.market import Market
 from lab.core.timeframe import Timeframe
-from lab.data.quality import QualitySettings, default_settings, mark
+from lab.data.quality import QualitySettings, mark
+from lab.data.quality_file import settings_in_force
 
 __all__ = ["Catalog", "store_errors"]
 
 _STORED: Final = ("market", "ts", *BAR_COLUMNS, "known_at")
+# New bars wait in a small file until there are so many rows: small enough to be written in a millisecond.
+TAIL_ROWS: Final = 2_500
 
 
 @contextmanager
@@ -33,7 +36,7 @@ def store_errors() -> Iterator[None]:
         raise LockedError(str(error)) from error
     except StoreError as error:
         raise DataError(
-            f"{error}\n(received files are kept under data/raw/files: import them again to rebuild)"
+            f"{error}\n('mnemo data rebuild' makes the bars again from what was received)"
         ) from error
 
 
@@ -63,6 +66,7 @@ class Catalog:
         timeframe: str | Timeframe,
         known_at: datetime,
         inputs: Sequence[str] = (),
+        live: bool = False,
     ) -> list[Manifest]:
         """Add bars as received; the same bars again change no byte, others replace what is stored.
 
@@ -77,6 +81,8 @@ class Catalog:
             Arrival of what the bars were read from, timezone-aware.
         inputs : sequence of str
             SHA-256 of it.
+        live : bool
+            Keep bars later than all others in a small tail (see :meth:`compact`): for a bar at a time.
 
         Returns
         -------
@@ -95,18 +101,46 @@ class Catalog:
             with store_errors():
                 written.append(
                     self.store.write(
-                        f"{venue}/{grid}", part, entity="market", time="ts", known="known_at", inputs=inputs
+                        f"{venue}/{grid}",
+                        part,
+                        entity="market",
+                        time="ts",
+                        known="known_at",
+                        inputs=inputs,
+                        tail_rows=TAIL_ROWS if live else 0,
                     )
                 )
         return written
+
+    def compact(self) -> list[dict[str, Any]]:
+        """Move all tails into the files of their months; return ``dataset, rows`` of those that had one."""
+        moved = []
+        for venue, grid in self.datasets():
+            name = f"{venue}/{grid}"
+            with store_errors():
+                tail = self.store.tail(name)
+                if tail is not None:
+                    self.store.compact(name)
+                    moved.append({"dataset": name, "rows": tail.height})
+        return moved
+
+    @property
+    def settings(self) -> QualitySettings:
+        """Quality settings in force under the root; see :func:`lab.data.quality_file.settings_in_force`."""
+        return settings_in_force(self.root)
 
     def datasets(self) -> list[tuple[str, Timeframe]]:
         """Return stored (exchange, timeframe) pairs, sorted."""
         pairs = [name.split("/") for name in self.store.datasets() if name.count("/") == 1]
         return sorted((venue, Timeframe.parse(name)) for venue, name in pairs)
 
-    def markets(self, timeframe: str | Timeframe | None = None) -> pl.DataFrame:
-        """Return a row per stored market and timeframe: ``market, timeframe, bars, first, last``."""
+    def markets(
+        self, timeframe: str | Timeframe | None = None, *, as_of: datetime | None = None
+    ) -> pl.DataFrame:
+        """Return a row per stored market and timeframe: ``market, timeframe, bars, first, last``.
+
+        With `as_of` (timezone-aware): as it was known then.
+        """
         wanted = None if timeframe is None else Timeframe.parse(timeframe)
         parts = [
             pl.DataFrame(
@@ -122,7 +156,7 @@ class Catalog:
         for venue, grid in self.datasets():
             if wanted in {None, grid}:
                 with store_errors():
-                    rows = self.store.scan(f"{venue}/{grid}", columns=["market", "ts"])
+                    rows = self.scan(f"{venue}/{grid}", as_of, columns=["market", "ts"])
                     parts.append(
                         rows.group_by("market")
                         .agg(bars=pl.len().cast(pl.Int64), first=pl.col("ts").min(), last=pl.col("ts").max())
@@ -139,6 +173,7 @@ class Catalog:
         end: datetime | None = None,
         *,
         settings: QualitySettings | None = None,
+        as_of: datetime | None = None,
     ) -> pl.DataFrame:
         """Return marked bars with ``start <= ts < end``.
 
@@ -153,7 +188,10 @@ class Catalog:
         start, end : datetime, optional
             Timezone-aware.
         settings : QualitySettings, optional
-            Default: the shipped ones.
+            Default: those in force under the root.
+        as_of : datetime, optional
+            Bars as they were known then (timezone-aware): later ones are not there, revised ones are as they
+            were.
 
         Returns
         -------
@@ -166,18 +204,31 @@ class Catalog:
         UnknownMarketError
             If a market has no stored bars of that timeframe; the message has the nearest names.
         """
-        settings = settings or default_settings()
+        settings = settings or self.settings
         grid = Timeframe.parse(timeframe)
         before = None if start is None else start - settings.context_bars * grid.duration
         # One bar more on the right: only the bar after a gap tells whether the gap is one bar long.
         after = None if end is None else end + grid.duration
-        marked = mark(self._rows(list(markets), grid, before, after), grid, settings)
+        marked = mark(self._rows(list(markets), grid, before, after, as_of), grid, settings)
         if start is not None:
             marked = marked.filter(pl.col("ts") >= start)
         return marked if end is None else marked.filter(pl.col("ts") < end)
 
+    def scan(self, dataset: str, as_of: datetime | None = None, **wanted: Any) -> pl.LazyFrame:
+        """Return rows of ``exchange/timeframe`` as stored, or as known then; see :class:`FeatureStore`."""
+        if as_of is None:
+            return self.store.scan(dataset, **wanted)
+        if as_of.tzinfo is None:
+            raise ConfigError(f"as of {as_of.isoformat()}: no time zone; write {as_of.isoformat()}Z")
+        return self.store.as_of(dataset, as_of, **wanted)
+
     def _rows(
-        self, markets: list[str], grid: Timeframe, start: datetime | None, end: datetime | None
+        self,
+        markets: list[str],
+        grid: Timeframe,
+        start: datetime | None,
+        end: datetime | None,
+        as_of: datetime | None,
     ) -> pl.DataFrame:
         by_venue: dict[str, list[str]] = {}
         for name in markets:
@@ -191,7 +242,8 @@ class Catalog:
                 if unknown:
                     raise self._unknown(unknown[0], grid)
                 entities = None if len(names) == len(stored) else names
-                frames.append(self.store.scan(dataset, entities=entities, start=start, end=end).collect())
+                rows = self.scan(dataset, as_of, entities=entities, start=start, end=end)
+                frames.append(rows.collect())
         if not frames:
             raise DataError("no market named; expected at least one, such as binance:BTC/USDT")
         return pl.concat(frames)

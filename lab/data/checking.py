@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,11 +16,13 @@ from lab.core.frames import BAR_COLUMNS, PRICE_COLUMNS, TS, sort_rows
 from lab.core.timeframe import Timeframe
 from lab.data.catalog import Catalog
 from lab.data.gridcheck import check_timeframe, detect_timeframe
-from lab.data.quality import QualitySettings, default_settings, mark
+from lab.data.quality import QualitySettings, mark
 from lab.data.raw import RawStore
 from lab.data.reading import Format, read_bars
 
 __all__ = ["check_catalog", "check_files", "check_frame", "content_hash", "received_counts"]
+
+See = Callable[[pl.DataFrame, Timeframe], None]
 
 KEYS: Final = (
     "market",
@@ -70,7 +72,11 @@ def received_counts(bars: pl.DataFrame) -> pl.DataFrame:
 
 
 def check_frame(
-    bars: pl.DataFrame, timeframe: str | Timeframe, settings: QualitySettings | None = None
+    bars: pl.DataFrame,
+    timeframe: str | Timeframe,
+    settings: QualitySettings | None = None,
+    *,
+    see: See | None = None,
 ) -> list[dict[str, Any]]:
     """Judge bars as received; one record per market, with the keys of ``mnemo data check --json``.
 
@@ -82,6 +88,8 @@ def check_frame(
         Length of a bar.
     settings : QualitySettings, optional
         Default: the shipped ones.
+    see : callable, optional
+        Called with the marked bars and their timeframe.
 
     Returns
     -------
@@ -91,12 +99,18 @@ def check_frame(
         spikes, good, questionable, bad``. The last three count bars (``bars - duplicates`` in all; filled
         ones were not received and are not among them).
     """
-    marked = mark(bars, timeframe, settings)
-    return _report(received_counts(bars), marked, Timeframe.parse(timeframe))
+    marked, grid = mark(bars, timeframe, settings), Timeframe.parse(timeframe)
+    if see is not None:
+        see(marked, grid)
+    return _report(received_counts(bars), marked, grid)
 
 
 def check_catalog(
-    root: Path, *, timeframe: str | Timeframe | None = None, settings: QualitySettings | None = None
+    root: Path,
+    *,
+    timeframe: str | Timeframe | None = None,
+    settings: QualitySettings | None = None,
+    see: See | None = None,
 ) -> list[dict[str, Any]]:
     """Judge all stored bars, counting rows as received over all imports; records as :func:`check_frame`."""
     catalog, records = Catalog(root), []
@@ -104,7 +118,9 @@ def check_catalog(
     listed = catalog.markets(timeframe)
     for (name,), rows in listed.group_by("timeframe", maintain_order=True):
         markets = rows["market"].to_list()
-        marked = catalog.bars(markets, str(name), settings=settings or default_settings())
+        marked = catalog.bars(markets, str(name), settings=settings)
+        if see is not None:
+            see(marked, Timeframe.parse(str(name)))
         stored = received_counts(marked.filter(pl.col("reason") != "filled"))
         counted = received.filter(pl.col("timeframe") == name).drop("timeframe")
         # Bars that no import brought (appended by a program) count as they are stored.
@@ -123,6 +139,7 @@ def check_files(
     mapping: Mapping[str, str] | None = None,
     fmt: Format = "auto",
     settings: QualitySettings | None = None,
+    see: See | None = None,
 ) -> list[dict[str, Any]]:
     """Judge files without importing them; symbols that make no market name are shown as they are.
 
@@ -133,7 +150,7 @@ def check_files(
         received = read_bars(Path(path), exchange=exchange, mapping=mapping, fmt=fmt, any_symbol=True)
         grid = detect_timeframe(received.bars) if timeframe is None else Timeframe.parse(timeframe)
         check_timeframe(received.bars, grid, without_zone="without zone" in received.stamps)
-        records += check_frame(received.bars, grid, settings)
+        records += check_frame(received.bars, grid, settings, see=see)
     return records
 
 
