@@ -1,6 +1,9 @@
 """Strategies: pure functions from features to target weights, the files that configure them, portfolios."""
 
+from lab.strategies.allocation import AllocationRule
 from lab.strategies.carry import Carry, CarryParameters
+from lab.strategies.columns import SeriesConfig, require_columns, required_columns
+from lab.strategies.combining import combine
 from lab.strategies.cross_sectional_momentum import CrossSectionalMomentum, CrossSectionalMomentumParameters
 from lab.strategies.decide import decide, decide_on_features, require_history, total_lookback
 from lab.strategies.dual_momentum import DualMomentum, DualMomentumParameters
@@ -8,7 +11,8 @@ from lab.strategies.ensemble import Ensemble, EnsembleParameters
 from lab.strategies.instance import InstanceConfig, MarketConfig, StrategyInstance, config_model, load
 from lab.strategies.ma_breakout import MaBreakout, MaBreakoutParameters
 from lab.strategies.mean_reversion import MeanReversion, MeanReversionParameters
-from lab.strategies.portfolio import AllocationConfig, Portfolio, PortfolioConfig, combine, load_portfolio
+from lab.strategies.portfolio import AllocationConfig, Portfolio, PortfolioConfig, load_portfolio
+from lab.strategies.portfolio_weights import PortfolioWeights
 from lab.strategies.protocol import Parameters, Strategy, signal_of
 from lab.strategies.registry import families, register, strategy_of
 from lab.strategies.space import Choice, Dimension, Range
@@ -18,6 +22,7 @@ from lab.strategies.value_quality import ValueQuality, ValueQualityParameters
 
 __all__ = [
     "AllocationConfig",
+    "AllocationRule",
     "Carry",
     "CarryParameters",
     "Choice",
@@ -37,7 +42,9 @@ __all__ = [
     "Parameters",
     "Portfolio",
     "PortfolioConfig",
+    "PortfolioWeights",
     "Range",
+    "SeriesConfig",
     "Strategy",
     "StrategyInstance",
     "TimeSeriesMomentum",
@@ -52,7 +59,9 @@ __all__ = [
     "load",
     "load_portfolio",
     "register",
+    "require_columns",
     "require_history",
+    "required_columns",
     "signal_of",
     "standing",
     "strategy_of",

@@ -19,6 +19,7 @@ from lab.core.panel import Panel
 from lab.core.settings import CostSettings, RiskSettings, SearchSettings, Section, parse_document
 from lab.core.timeframe import Timeframe
 from lab.costs import Costs
+from lab.strategies.columns import SeriesConfig, require_columns
 from lab.strategies.decide import decide, require_history, total_lookback
 from lab.strategies.protocol import Parameters, Strategy
 from lab.strategies.registry import strategy_of
@@ -80,7 +81,11 @@ class InstanceConfig(Section, Generic[P]):
     mode: Literal["backtest", "paper", "live"] = Field("backtest", description="highest stage it may run at")
     timeframe: str = Field(description="CCXT's notation: 1m … 1w")
     markets: tuple[MarketConfig, ...] = Field(description="markets to trade, at least one")
+    series: tuple[SeriesConfig, ...] = Field((), description="stored series that become columns of the panel")
     parameters: P = Field(description="parameters of the family")
+    priority: int = Field(
+        100, ge=1, le=1_000, description="in a portfolio, who is cut last when a limit binds: 1 before 2"
+    )
     risk: RiskSettings = Field(default_factory=RiskSettings, description="limits of this instance")
     costs: CostSettings = Field(default_factory=CostSettings, description="costs in backtests")
     search: SearchSettings = Field(default_factory=SearchSettings, description="how parameters are tuned")
@@ -193,7 +198,14 @@ class StrategyInstance:
         return self.config.search
 
     def decide(self, panel: Panel) -> NDArray[np.float64]:
-        """Return :func:`lab.strategies.decide` of this instance on `panel`, shape (T, N)."""
+        """Return :func:`lab.strategies.decide` of this instance on `panel`, shape (T, N).
+
+        Raises
+        ------
+        DataError
+            If the panel lacks a column that the family reads.
+        """
+        require_columns(self.strategy, panel, self.params, self.strategy_id)
         return decide(self.strategy, panel, self.params)
 
     def require_history(self, panel: Panel) -> None:

@@ -13,12 +13,17 @@ from pydantic import Field, field_validator
 from lab.core.errors import ConfigError
 from lab.core.hashing import digest
 from lab.core.market import Market
+from lab.core.panel import Panel
 from lab.core.settings import CostSettings, Fraction, PortfolioRiskSettings, Section, parse_document
+from lab.core.timeframe import Timeframe
 from lab.costs import Costs
+from lab.strategies.allocation import AllocationRule, cut_to_caps
+from lab.strategies.combining import combine, cut_by_priority, limited
 from lab.strategies.instance import Identifier, StrategyInstance, load, read_text
-from lab.strategies.sizing import capped
+from lab.strategies.portfolio_weights import PortfolioWeights, decide_portfolio
+from lab.strategies.registry import strategy_of
 
-__all__ = ["AllocationConfig", "Portfolio", "PortfolioConfig", "combine", "load_portfolio"]
+__all__ = ["AllocationConfig", "Portfolio", "PortfolioConfig", "load_portfolio"]
 
 Array = NDArray[np.float64]
 
@@ -40,6 +45,15 @@ class PortfolioConfig(Section):
     reference_currency: str = Field(description="currency of capital, equity and all markets' quotes")
     capital: float = Field(gt=0, description="capital at the start, in the reference currency")
     instances: tuple[AllocationConfig, ...] = Field(description="instances and their shares")
+    allocation: AllocationRule = Field(
+        default_factory=AllocationRule, description="fixed shares, or shares that follow the record"
+    )
+    family_caps: dict[str, Fraction] = Field(
+        default_factory=dict, description="family: largest share of the capital; the rest is cash"
+    )
+    hold_bars: int = Field(
+        48, ge=1, le=5_000, description="bars for which an instance that keeps counts with its last weight"
+    )
     risk: PortfolioRiskSettings = Field(
         default_factory=PortfolioRiskSettings, description="limits of the portfolio"
     )
@@ -56,6 +70,16 @@ class PortfolioConfig(Section):
         if total > 1 + _ABOVE_ONE:
             raise ValueError(f"allocations sum to {total:g}, expected at most 1; the rest stays in cash")
         return instances
+
+    @field_validator("family_caps")
+    @classmethod
+    def _families(cls, caps: dict[str, float]) -> dict[str, float]:
+        for family in caps:
+            try:
+                strategy_of(family)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        return caps
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,71 +136,87 @@ class Portfolio:
         """Markets of all instances, sorted by name."""
         return tuple(sorted({market for instance in self.instances for market in instance.markets}))
 
-    def combine(self, weights: Sequence[Array]) -> Array:
-        """Return the portfolio's weights on :attr:`markets`, one array per instance given.
+    @property
+    def timeframe(self) -> Timeframe:
+        """The finest timeframe of its instances: when the portfolio may change."""
+        return min(instance.timeframe for instance in self.instances)
 
-        Each instance's own ``max_position_pct`` and ``max_exposure_pct`` act on its weights first.
-        See :func:`combine`.
+    @property
+    def period(self) -> Timeframe:
+        """The coarsest timeframe of its instances: what allocations are reckoned in."""
+        return max(instance.timeframe for instance in self.instances)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The family of each instance."""
+        return tuple(instance.strategy.family for instance in self.instances)
+
+    @property
+    def priorities(self) -> tuple[int, ...]:
+        """The priority of each instance; the smallest number is cut last."""
+        return tuple(instance.config.priority for instance in self.instances)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The file's allocations, cut to the caps of their families: by priority, else pro rata."""
+        base = np.array(self.allocations)
+        cut = cut_to_caps(base, self.families, self.priorities, self.config.family_caps)
+        return tuple(float(share) for share in cut)
+
+    def bars_needed(self, instance: StrategyInstance) -> int:
+        """Return the bars of an instance's own timeframe that :meth:`decide` needs for its last row.
+
+        Those of the instance itself, of the holds it may remember, and, with adaptive allocation, of the
+        record that is looked at.
         """
-        limited = [_limited(array, instance) for array, instance in zip(weights, self.instances, strict=True)]
-        return combine(limited, [instance.markets for instance in self.instances], self.allocations)[1]
+        own = instance.lookback + self.config.hold_bars - 1
+        rule = self.config.allocation
+        if rule.method == "static":
+            return own
+        # Two bars before the first return whose weights traded, one period cut by the start, one by the end.
+        periods = rule.window_bars + rule.rebalance_bars + 2
+        return own + 3 + -(-periods * self.period.seconds // instance.timeframe.seconds)
 
+    def combine(
+        self,
+        weights: Sequence[Array],
+        standing: Sequence[Array] | None = None,
+        shares: Array | None = None,
+    ) -> Array:
+        """Return the portfolio's weights on :attr:`markets`, given one array per instance.
 
-def _limited(weights: Array, instance: StrategyInstance) -> Array:
-    rows = np.ascontiguousarray(np.atleast_2d(weights), dtype=np.float64)
-    cut: Array = capped(rows, instance.risk.max_position_pct, instance.risk.max_exposure_pct)
-    return cut.reshape(np.shape(weights))
+        Each instance's own ``max_position_pct`` and ``max_exposure_pct`` act on its weights first. Where
+        instances differ in priority and the portfolio's limits would bind, the later ones are cut first;
+        among equal ones :func:`lab.risk.step` cuts pro rata.
 
+        Parameters
+        ----------
+        weights : sequence of ndarray, shapes (N_k,) or (T, N_k)
+            What each instance decides now; NaN keeps, also where it does not decide now.
+        standing : sequence of ndarray, of the same shapes, optional
+            What each holds virtually: its last weights, NaN where it has none. See :func:`combine`.
+        shares : ndarray of float64, shape (K,) or (T, K), optional
+            Share of each instance; default :attr:`shares`.
+        """
+        names = [instance.markets for instance in self.instances]
+        share = np.asarray(self.shares if shares is None else shares, dtype=np.float64)
+        held = weights if standing is None else standing
+        filled = [np.where(np.isnan(now), kept, now) for now, kept in zip(weights, held, strict=True)]
+        whole = [limited(*pair) for pair in zip(filled, self.instances, strict=True)]
+        cut = [np.where(np.isnan(now), np.nan, all_) for now, all_ in zip(weights, whole, strict=True)]
+        virtual = None if standing is None else whole
+        if len(set(self.priorities)) > 1:
+            risk = self.risk
+            caps = (risk.max_weight_per_asset, risk.max_exposure_pct)
+            cut, virtual = cut_by_priority(cut, virtual, names, share, self.priorities, caps)
+        return combine(cut, names, list(np.moveaxis(share, -1, 0)), virtual)[1]
 
-def combine(
-    weights: Sequence[Array], markets: Sequence[Sequence[str]], allocations: Sequence[float]
-) -> tuple[tuple[str, ...], Array]:
-    """Sum the weights of instances, each times its allocation.
+    def decide(self, panels: Sequence[Panel]) -> PortfolioWeights:
+        """Return the portfolio's weights at every bar, from one panel per instance.
 
-    Parameters
-    ----------
-    weights : sequence of ndarray, shapes (N_k,) or (T, N_k)
-        Weights of each instance at the same times, fractions of the instance's capital; NaN keeps.
-    markets : sequence of sequences of str
-        Markets of each instance.
-    allocations : sequence of float
-        Share of each instance.
-
-    Returns
-    -------
-    markets : tuple of str
-        All markets, sorted by name.
-    weights : ndarray of float64, shape (N,) or (T, N)
-        Fractions of the portfolio's capital. NaN where any instance that trades the market keeps it: half a
-        position cannot be kept.
-
-    Raises
-    ------
-    ConfigError
-        If the three sequences do not match each other.
-
-    Examples
-    --------
-    >>> btc, eth = "binance:BTC/USDT", "binance:ETH/USDT"
-    >>> combine([np.array([1.0]), np.array([0.5, 0.5])], [(btc,), (btc, eth)], [0.6, 0.4])
-    (('binance:BTC/USDT', 'binance:ETH/USDT'), array([0.8, 0.2]))
-    """
-    if not len(weights) == len(markets) == len(allocations) or not weights:
-        raise ConfigError(
-            f"combine: {len(weights)} weights, {len(markets)} lists of markets and {len(allocations)} "
-            "allocations; expected one of each per instance"
-        )
-    names = tuple(sorted({name for listed in markets for name in listed}))
-    total = np.zeros((*np.shape(weights[0])[:-1], len(names)))
-    for array, listed, allocation in zip(weights, markets, allocations, strict=True):
-        if np.shape(array) != (*total.shape[:-1], len(listed)):
-            raise ConfigError(
-                f"combine: weights of shape {np.shape(array)} for {len(listed)} markets, "
-                f"expected {(*total.shape[:-1], len(listed))}"
-            )
-        for column, name in enumerate(listed):
-            total[..., names.index(name)] += allocation * array[..., column]
-    return names, total
+        See :func:`lab.strategies.portfolio_weights.decide_portfolio`.
+        """
+        return decide_portfolio(self, panels)
 
 
 def load_portfolio(path: Path | str) -> Portfolio:
@@ -207,6 +247,20 @@ def load_portfolio(path: Path | str) -> Portfolio:
                     f"{path}: reference_currency: {market} of {instance.strategy_id} is not quoted in "
                     f"{config.reference_currency}; a portfolio has one currency"
                 )
+    _check_timeframes(instances, str(path))
     hashes = [digest(text.encode()), *(instance.config_hash for instance in instances)]
     allocations = tuple(entry.allocation for entry in config.instances)
     return Portfolio(config, instances, allocations, digest(hashes), Path(path))
+
+
+def _check_timeframes(instances: Sequence[StrategyInstance], source: str) -> None:
+    finest = min(instance.timeframe for instance in instances)
+    coarsest = max(instance.timeframe for instance in instances)
+    for one in instances:
+        for inner, outer in ((finest, one.timeframe), (one.timeframe, coarsest)):
+            starts = inner.on_grid(outer.open_times(np.array([0, 1])))
+            if not starts.all():
+                raise ConfigError(
+                    f"{source}: bars of {outer} ({one.strategy_id} or the coarsest) do not consist of whole "
+                    f"bars of {inner}; choose timeframes of which each divides the next, such as 1h, 4h, 1d"
+                )
