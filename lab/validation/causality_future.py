@@ -43,7 +43,9 @@ def future_cells(
     later = drawn(edge, rows - 1, CUTS, subject.seed)
     warm_up = drawn(0, edge, WARM_UP_CUTS, subject.seed)
     cells: list[Cell] = []
-    for cut in [*range(edge), *later]:
+    for cut in range(edge):
+        _compare(subject.tolerant(subject.panel.rows(0, cut + 1)), reference, cells)
+    for cut in later:
         _compare(subject.rows(0, cut + 1), reference, cells)
     progress(0.4)
     both = [*warm_up, *later]
@@ -128,5 +130,5 @@ def _depends_beyond(subject: Subject, reference: Array, row: int, cut: int) -> b
         changed = subject.with_future(cut, kind)
         if changed is not None and differing(changed[row], reference[row]).any():
             return True
-    prefix = subject.rows(0, cut + 1)
+    prefix = subject.tolerant(subject.panel.rows(0, cut + 1))
     return prefix is not None and bool(differing(prefix[row], reference[row]).any())

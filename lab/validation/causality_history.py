@@ -20,6 +20,8 @@ Cell = tuple[int, int]
 # A running sum whose error cancels at one length shows itself at the next ones.
 LONGER: Final = (0, 1, 7)
 SAMPLED: Final = 32
+# An old peak or trough shows only when it is higher or lower than all that came after.
+_FACTORS: Final = (64.0, 1.0 / 64.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,8 @@ def explain_tails(subject: Subject, reference: Array, lookback: int, tails: Tail
         return History(tuple(ahead))
     longest = max(short)
     needed = _smallest(subject, longest, lookback, longest + 1)
-    if needed == longest + 1:
-        detail = f"the value depends on all {needed} bars before it, {lookback} are declared"
+    if needed == longest + 1 or _depends_before(subject, longest, needed):
+        detail = f"the value depends on all {longest + 1} bars up to it, {lookback} are declared"
         return History(tuple(ahead), (subject.finding("unbounded", first, detail),))
     others = short if ahead else tails.rows
     needed = _enough(subject, others, needed, len(reference))
@@ -103,6 +105,15 @@ def measured_lookback(subject: Subject, reference: Array, lookback: int) -> int:
     rows = np.arange(lookback - 1, len(reference))
     order = np.random.default_rng(subject.seed).permutation(rows)
     return _enough(subject, (int(row) for row in order), 1, lookback, reference)
+
+
+def _depends_before(subject: Subject, row: int, bars: int) -> bool:
+    """Return whether earlier bars than the last `bars` matter when they are far higher or lower."""
+    truth = subject.last(row, row + 1)
+    pasts = (subject.with_past(row, bars, factor) for factor in _FACTORS)
+    return truth is not None and any(
+        past is not None and bool(differing(past[row], truth).any()) for past in pasts
+    )
 
 
 def _enough(

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.core.feature import Feature
 from lab.core.panel import Panel
 from lab.validation.causality_bits import differing
 from lab.validation.causality_future import CUTS, drawn
@@ -35,16 +36,13 @@ def with_origin(subject: Subject, reference: Array, lookback: int, finding: Find
     return replace(finding, feature=", ".join(shown))
 
 
-def _from_future(subject: Subject, reference: Array, row: int, field: object) -> bool:
-    for kind in FUTURES:
-        changed = subject.with_future(row, kind, only=field)  # type: ignore[arg-type]
-        if changed is not None and differing(changed[row], reference[row]).any():
-            return True
-    return False
+def _from_future(subject: Subject, reference: Array, row: int, field: str | Feature) -> bool:
+    futures = (subject.with_future(row, kind, only=field) for kind in FUTURES)
+    return any(part is not None and bool(differing(part[row], reference[row]).any()) for part in futures)
 
 
-def _from_past(subject: Subject, reference: Array, row: int, lookback: int, field: object) -> bool:
-    changed = subject.without_past(row, lookback, field)  # type: ignore[arg-type]
+def _from_past(subject: Subject, reference: Array, row: int, lookback: int, field: str | Feature) -> bool:
+    changed = subject.with_past(row, lookback, 0.0, field)
     return changed is not None and bool(differing(changed[row], reference[row]).any())
 
 

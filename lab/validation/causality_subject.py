@@ -103,6 +103,13 @@ class Subject:
         values = self.rows(max(row + 1 - bars, 0), row + 1)
         return None if values is None else values[-1]
 
+    def tolerant(self, panel: Panel) -> Array | None:
+        """Return the values on bars that live trading never sees, or None where the signal fails on them."""
+        try:
+            return self.on(panel)
+        except SignalError:
+            return None
+
     def with_future(self, cut: int, kind: str, only: str | Feature | None = None) -> Array | None:
         """Return the values on the whole panel when all after row `cut` is replaced.
 
@@ -131,13 +138,31 @@ class Subject:
             else:
                 changed[cut + 1 :] = values[order]
             fields[key] = changed
-        return self.on(self._with(fields))
+        return self.tolerant(self._with(fields))
 
-    def without_past(self, row: int, bars: int, only: str | Feature) -> Array | None:
-        """Return the values up to `row` when one field is missing before the last `bars` bars."""
-        changed = self.panel[only].copy()
-        changed[: max(row + 1 - bars, 0)] = np.nan
-        return self.on(self._with({**self.panel.fields, only: changed}).rows(0, row + 1))
+    def with_past(
+        self, row: int, bars: int, factor: float, only: str | Feature | None = None
+    ) -> Array | None:
+        """Return the values up to `row` when all before the last `bars` bars is scaled; NaN for a factor of 0.
+
+        Parameters
+        ----------
+        row : int
+            Last row of the history.
+        bars : int
+            Last bars that stay as they are.
+        factor : float
+            Of the earlier ones.
+        only : str or Feature, optional
+            Change this field alone.
+        """
+        fields = dict(self.panel.fields)
+        for key, values in self.panel.fields.items():
+            if only is None or key == only:
+                changed = values.copy()
+                changed[: max(row + 1 - bars, 0)] *= factor or np.nan
+                fields[key] = changed
+        return self.tolerant(self._with(fields).rows(0, row + 1))
 
     def _with(self, fields: Mapping[str | Feature, Array]) -> Panel:
         return Panel(self.panel.timeframe, self.panel.bar, self.panel.ts, self.panel.markets, fields)
