@@ -143,7 +143,7 @@ class Subject:
     def with_past(
         self, row: int, bars: int, factor: float, only: str | Feature | None = None
     ) -> Array | None:
-        """Return the values up to `row` when all before the last `bars` bars is scaled; NaN for a factor of 0.
+        """Return the values up to `row` when all before the last `bars` bars is scaled, or NaN for 0.
 
         Parameters
         ----------
