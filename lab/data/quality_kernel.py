@@ -1,7 +1,7 @@
 """The compiled judge of bars: codes from windows that end at the bar before, whatever came earlier.
 
 Every sum is taken afresh over its window and the median is exact, so a code depends on the window's bars
-alone: marks of a short history and of a long one agree (DESIGN 4, "Bit parity").
+alone: marks of a short history and of a long one agree.
 """
 
 from __future__ import annotations

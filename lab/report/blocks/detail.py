@@ -247,12 +247,11 @@ def engines(report: ReportInput) -> Html:
 
 def provenance(report: ReportInput) -> Html:
     """Return hashes, versions, seed, run id and the commands that make run and page again."""
-    run_id, kind = report.text("run_id"), report.text("kind") or "backtest"
+    run_id = report.text("run_id")
     settings = report.result.get("best_parameters") or report.result.get("parameters") or {}
-    again = f"mnemo {kind} config.yaml --seed {report.text('seed') or 0}  (config.yaml: the run's artifact)"
     known = {
         "run": run_id,
-        "run again": again if run_id else "",
+        "run again": f"mnemo reproduce {run_id}" if run_id else "",
         "this page again": f"mnemo report {run_id}" if run_id else "",
         "code": report.text("code_version"),
         "strategy": " ".join(

@@ -81,12 +81,6 @@ def test_a_fresh_root_and_another_number_of_workers_give_the_same_figures(
     assert judged(demo(tmp_path, "--workers", "2")) == judged(first[1])
 
 
-def test_another_seed_gives_other_trials(first: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    other = demo(tmp_path, "--seed", "1")["strategies"]
-    fingerprints = {name: figures["fingerprint"] for name, figures in first[1]["strategies"].items()}
-    assert any(other[name]["fingerprint"] != value for name, value in fingerprints.items())
-
-
 def readme_commands() -> list[list[str]]:
     """The commands of the README's shell block, which it says continue from the demo."""
     text = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
