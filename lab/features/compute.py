@@ -87,7 +87,7 @@ def compute(panel: Panel, features: Iterable[Feature], *, workers: int | None = 
         for column in definition_of(feature).inputs(feature):
             if column not in columns:
                 columns[column] = _column(panel, column, feature)
-    values = {feature: np.empty(panel.shape) for feature in wanted}
+    values: dict[str | Feature, Array] = {feature: np.empty(panel.shape) for feature in wanted}
     threads = _threads(panel, wanted) if workers is None else workers
 
     def fill(piece: _Piece) -> None:

@@ -67,8 +67,8 @@ def _trix(feature: Feature, bars: Bars) -> Array:
 def macd(column: str, fast: int = 12, slow: int = 26, *, min_valid: float = 0.8) -> Feature:
     """MACD, moving average convergence/divergence: exponential mean over `fast` less that over `slow` bars.
 
-    Unit of the column. `fast` and `slow` are spans. Both means end after 11 spans: the difference to endless ones is as for
-    :func:`lab.features.ema`, and so is the NaN rule. The lookback is ``11 * slow``.
+    Unit of the column; `fast` and `slow` are spans. Both means end after 11 spans: the difference to endless
+    ones is as for :func:`lab.features.ema`, and so is the NaN rule. The lookback is ``11 * slow``.
 
     References
     ----------

@@ -51,12 +51,12 @@ def _columns(feature: Feature) -> tuple[str, ...]:
 
 @define("correlation", version="1", inputs=_columns, lookback=bars_of_window)
 def _correlation(feature: Feature, bars: Bars) -> Array:
-    return _related(*bars.columns, feature, bars, kernels.CORRELATION)
+    return _related(bars.columns[0], bars.columns[1], feature, bars, kernels.CORRELATION)
 
 
 @define("beta", version="1", inputs=_columns, lookback=bars_of_window)
 def _beta(feature: Feature, bars: Bars) -> Array:
-    return _related(*bars.columns, feature, bars, kernels.BETA)
+    return _related(bars.columns[0], bars.columns[1], feature, bars, kernels.BETA)
 
 
 @define("market_correlation", version="1", inputs=("close",), lookback=bars_of_changes, per_market=False)
