@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
@@ -14,6 +14,9 @@ from lab.core.errors import ConfigError
 __all__ = ["Section", "parse_document"]
 
 Location = tuple[str | int, ...]
+
+_LONGEST_TEXT: Final = 1_000_000
+_SHOWN_FAULTS: Final = 20
 
 
 class Section(BaseModel):
@@ -41,7 +44,7 @@ def parse_document(text: str, model: type[M], *, source: str, defaults: Mapping[
     Parameters
     ----------
     text : str
-        YAML, loaded safely: tags, duplicate keys and non-mappings are refused.
+        YAML, loaded safely: tags, duplicate keys, aliases and non-mappings are refused.
     model : type of pydantic.BaseModel
         Normally a :class:`Section`.
     source : str
@@ -54,13 +57,27 @@ def parse_document(text: str, model: type[M], *, source: str, defaults: Mapping[
     ConfigError
         With one line per fault: ``file:line: key: what was found, what is allowed``.
     """
+    values, lines = _read(text, source)
+    try:
+        return model.model_validate(_over(defaults or {}, values))
+    except ValidationError as error:
+        faults = list(dict.fromkeys(_message(fault, lines, model, source) for fault in error.errors()))
+        if len(faults) > _SHOWN_FAULTS:
+            faults[_SHOWN_FAULTS:] = [f"{source}: {len(faults) - _SHOWN_FAULTS} more faults"]
+        raise ConfigError("\n".join(faults)) from None
+
+
+def _read(text: str, source: str) -> tuple[Any, dict[Location, int]]:
+    """Return the plain values of YAML `text`, and the line of every key."""
+    if len(text) > _LONGEST_TEXT:
+        raise ConfigError(f"{source}: {len(text):,} characters, expected at most {_LONGEST_TEXT:,}")
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if not isinstance(root, yaml.MappingNode):
             raise ConfigError(f"{source}:1: expected lines of the form 'key: value', found none")
         lines: dict[Location, int] = {}
-        _index(root, (), lines, source)
-        data = _over(defaults or {}, yaml.safe_load(text))
+        _index(root, (), lines, set(), source)
+        return yaml.safe_load(text), lines
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
@@ -69,11 +86,11 @@ def parse_document(text: str, model: type[M], *, source: str, defaults: Mapping[
         ) from None
     except RecursionError:
         raise ConfigError(f"{source}:1: nested too deeply; expected a few levels of keys") from None
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        faults = [_message(fault, lines, model, source) for fault in error.errors()]
-        raise ConfigError("\n".join(dict.fromkeys(faults))) from None
+    except ConfigError:
+        raise
+    except ValueError as error:
+        # What looks like a date or a number to YAML and is none: 2020-13-01.
+        raise ConfigError(f"{source}:1: not readable as plain YAML: {error}") from None
 
 
 def _over(defaults: Mapping[str, Any], given: Any) -> Any:
@@ -86,20 +103,34 @@ def _over(defaults: Mapping[str, Any], given: Any) -> Any:
     return merged
 
 
-def _index(node: yaml.Node, at: Location, lines: dict[Location, int], source: str) -> None:
+def _index(
+    node: yaml.Node, at: Location, lines: dict[Location, int], seen: set[yaml.Node], source: str
+) -> None:
     lines.setdefault(at, node.start_mark.line + 1)
+    if isinstance(node, yaml.ScalarNode):
+        return
+    if node in seen:
+        # Aliases of aliases grow without bound when they are read out.
+        raise ConfigError(f"{source}:{node.start_mark.line + 1}: used again by an alias (*); write it out")
+    seen.add(node)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            here = (*at, key.value)
+            here = (*at, _key(key, source))
             if here in lines:
                 raise ConfigError(
                     f"{source}:{key.start_mark.line + 1}: {_dotted(here)}: key given twice; keep one"
                 )
             lines[here] = key.start_mark.line + 1
-            _index(value, here, lines, source)
+            _index(value, here, lines, seen, source)
     elif isinstance(node, yaml.SequenceNode):
         for position, value in enumerate(node.value):
-            _index(value, (*at, position), lines, source)
+            _index(value, (*at, position), lines, seen, source)
+
+
+def _key(node: yaml.Node, source: str) -> str:
+    if not isinstance(node, yaml.ScalarNode) or node.tag == "tag:yaml.org,2002:merge":
+        raise ConfigError(f"{source}:{node.start_mark.line + 1}: expected a name as the key, and no merging")
+    return str(node.value)
 
 
 def _message(fault: Any, lines: dict[Location, int], model: type[BaseModel], source: str) -> str:

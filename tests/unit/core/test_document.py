@@ -75,3 +75,30 @@ def test_shipped_sections_refuse_nonsense():
     assert fault("max_position_pct: 2", RiskSettings)[0].startswith("file.yaml:1: max_position_pct: found 2")
     assert "train_bars" in fault("train_bars: 1", SearchSettings)[0]
     assert "'tpe', 'random' or 'grid'" in fault("sampler: best", SearchSettings)[0]
+
+
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (BOMB, "alias"),
+        ("z: &z [*z]\n", "alias"),
+        ("? [a, b]\n: 1\n", ":1: expected a name as the key"),
+        ("? {a: 1}\n: 1\n", ":1: expected a name as the key"),
+        ("<<: {window: 5}\n", "no merging"),
+        ("window: 2020-13-01\n", "month must be in 1..12"),
+        ("z: " + "[" * 5_000 + "]" * 5_000, "nested too deeply"),
+        ("# " + "x" * 1_000_000, "characters, expected at most 1,000,000"),
+    ],
+)
+def test_odd_yaml_is_refused_in_a_sentence(text, words):
+    (line,) = fault(text)
+    assert words in line
+
+
+def test_hundreds_of_faults_are_counted_not_listed():
+    lines = fault("".join(f"k{i}: 1\n" for i in range(300)))
+    assert len(lines) < 30
+    assert "more faults" in lines[-1]
