@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from lab.core.errors import ConfigError
 from lab.core.settings.quality import QualitySettings
@@ -20,10 +19,10 @@ __all__ = ["family_rows", "in_force", "load_file", "schema_of"]
 def load_file(path: Path | str) -> StrategyInstance | Portfolio:
     """Load a strategy or a portfolio file, told apart by the key ``portfolio_id``."""
     try:
-        keys = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        keys = None  # the loader below says what is wrong, with file and line
-    return load_portfolio(path) if isinstance(keys, dict) and "portfolio_id" in keys else load(path)
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        text = ""  # the loader below says what is wrong
+    return load_portfolio(path) if re.search(r"^portfolio_id\s*:", text, re.MULTILINE) else load(path)
 
 
 def in_force(path: Path | None) -> dict[str, Any]:
