@@ -50,10 +50,18 @@ def _backtest(
     end: End = None,
     json: Json = False,
 ) -> None:
-    """Backtest a strategy with its own parameters, in both engines, counted and logged."""
-    from lab.pipeline import backtest
+    """Backtest a strategy or a portfolio as its file has it, in both engines, counted and logged."""
+    from lab.pipeline.portfolios import backtest_portfolio
+    from lab.pipeline.runs import backtest
+    from lab.pipeline.settings import load_file
+    from lab.strategies import Portfolio
 
-    run = backtest(config, root=root_folder(root), seed=seed, start=_time(start), end=_time(end))
+    loaded = load_file(config)
+    window = {"start": _time(start), "end": _time(end)}
+    if isinstance(loaded, Portfolio):
+        run = backtest_portfolio(loaded, root=root_folder(root), seed=seed, **window)
+    else:
+        run = backtest(loaded, root=root_folder(root), seed=seed, **window)
     document = run.document
     emit(document, as_json=json, show=lambda: _show_result(config.stem, document["metrics"], document))
     _refuse_failed(document)

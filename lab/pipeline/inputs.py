@@ -8,11 +8,13 @@ from pathlib import Path
 
 import polars as pl
 
+from lab.core.hashing import digest
 from lab.core.panel import Panel
 from lab.data.catalog import Catalog
 from lab.data.checking import content_hash
 from lab.data.panels import panel_from_bars, received_bars
-from lab.strategies import StrategyInstance, load
+from lab.pipeline.series import with_series
+from lab.strategies import StrategyInstance, load, require_columns
 
 __all__ = ["Inputs", "load_inputs"]
 
@@ -32,7 +34,7 @@ class Inputs:
     bars : polars.DataFrame
         Bars that can be traded on, as received.
     data_hash : str
-        SHA-256 over the marked bars.
+        SHA-256 over the marked bars, and the columns of other series where there are any.
     """
 
     instance: StrategyInstance
@@ -49,7 +51,7 @@ def load_inputs(
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> Inputs:
-    """Load an instance and its markets' bars with ``start <= ts < end``.
+    """Load an instance and its markets' bars with ``start <= ts < end``, and the series its file names.
 
     Raises
     ------
@@ -59,9 +61,15 @@ def load_inputs(
         If a market has no stored bars; the message has the nearest names.
     InsufficientHistoryError
         If a market has fewer bars than the strategy needs.
+    DataError
+        If the strategy reads a column that neither bars nor the file's series have.
     """
     instance = config if isinstance(config, StrategyInstance) else load(config)
     marked = Catalog(root).bars(instance.markets, instance.timeframe, start, end)
     panel = panel_from_bars(marked, timeframe=instance.timeframe, markets=instance.markets)
     instance.require_history(panel)
-    return Inputs(instance, panel, marked, received_bars(marked), content_hash(marked))
+    panel, hashes = with_series(panel, instance.config.series, root=root)
+    require_columns(instance.strategy, panel, instance.params, instance.strategy_id)
+    bars_hash = content_hash(marked)
+    data_hash = digest([bars_hash, *hashes]) if hashes else bars_hash
+    return Inputs(instance, panel, marked, received_bars(marked), data_hash)
