@@ -88,6 +88,7 @@ def connect(
     ConfigError
         If CCXT has no such exchange, or `base_url` cannot be used.
     """
+    named = exchange_class(exchange)
     arguments: dict[str, Any] = {"enableRateLimit": True, "timeout": TIMEOUT_MS, "maxRetriesOnFailure": 0}
     if base_url is not None:
         if exchange != "binance":
@@ -95,7 +96,7 @@ def connect(
         arguments |= ccxt_options(base_url)
     elif exchange == "binance" and not derivatives:
         arguments["options"] = {"fetchMarkets": {"types": ["spot"]}}
-    return Feed(exchange_class(exchange)(arguments), patience or Patience(), local_now)
+    return Feed(named(arguments), patience or Patience(), local_now)
 
 
 class Feed:

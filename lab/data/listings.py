@@ -20,6 +20,7 @@ from lab.data.discovery import visits
 
 __all__ = [
     "LISTING_SCHEMA",
+    "SEEN",
     "ListingEvent",
     "Segment",
     "assign_markets",
@@ -38,6 +39,9 @@ LISTING_SCHEMA: Final[dict[str, Any]] = {
     "delisted": TS,
     "source": pl.String,
 }
+
+# Source of symbols that were there at the first discovery.
+SEEN: Final = "seen"
 
 Kind = Literal["listed", "delisted", "relisted"]
 
@@ -108,16 +112,14 @@ def record_event(
 def events(root: Path, exchange: str, *, known_at: datetime | None = None) -> list[ListingEvent]:
     """Return what is known about an exchange's listings, in the order it happened.
 
-    Discoveries give an event where a symbol came or went between two of them; the first one says only what
-    was there. A symbol that a discovery misses and a later one has again is taken for another coin, until a
-    person records ``relisted`` at that time.
+    Discoveries give an event where a symbol came or went between two of them; at the first one all symbols
+    are ``seen``: they came then, or at any time before. A symbol that a discovery misses and a later one has
+    again is taken for another coin, until a person records ``relisted`` at that time.
     """
     found = []
     for visit in visits(root, exchange):
-        if visit.number > 1:
-            found += [
-                ListingEvent("listed", symbol, visit.time, visit.time, "discovery") for symbol in visit.listed
-            ]
+        how = "discovery" if visit.number > 1 else SEEN
+        found += [ListingEvent("listed", symbol, visit.time, visit.time, how) for symbol in visit.listed]
         found += [
             ListingEvent("delisted", symbol, visit.time, visit.time, "discovery") for symbol in visit.delisted
         ]

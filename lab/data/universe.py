@@ -13,7 +13,7 @@ from lab.core.errors import ConfigError
 from lab.core.market import Market
 from lab.core.timeframe import Timeframe
 from lab.data.catalog import Catalog, store_errors
-from lab.data.listings import LISTING_SCHEMA, events, listings
+from lab.data.listings import LISTING_SCHEMA, SEEN, events, listings
 
 __all__ = ["quote_volumes", "universe"]
 
@@ -53,8 +53,9 @@ def universe(
     -------
     polars.DataFrame
         ``market, exchange, symbol, listed, delisted, source, quote_volume, liquid``, sorted by market.
-        ``source`` is ``bars`` where listings are not known and stored bars speak instead; ``quote_volume`` is
-        null without bars in the window, and such a market is not liquid.
+        ``source`` is ``bars`` where listings are not known and stored bars speak instead, and ``seen`` for
+        what was there at the first discovery: listed then, or when its bars begin; ``quote_volume`` is null
+        without bars in the window, and such a market is not liquid.
     """
     if at.tzinfo is None:
         raise ConfigError("the universe at a time without time zone: times are UTC")
@@ -66,7 +67,12 @@ def universe(
         if exchange in {None, venue}
     ]
     told = pl.concat([pl.DataFrame(schema=LISTING_SCHEMA), *parts])
-    spoken = _from_bars(stored).join(told, on="market", how="anti")
+    bars = _from_bars(stored)
+    first = bars.select("market", pl.col("listed").alias("first"))
+    unsure = pl.col("listed").is_null() | (pl.col("source") == SEEN)
+    earlier = pl.when(unsure).then(pl.min_horizontal("listed", "first")).otherwise(pl.col("listed"))
+    told = told.join(first, on="market", how="left").with_columns(earlier.alias("listed")).drop("first")
+    spoken = bars.join(told, on="market", how="anti")
     if exchange is not None:
         spoken = spoken.filter(pl.col("exchange") == exchange)
     there = pl.concat([told, spoken]).filter(

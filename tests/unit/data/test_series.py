@@ -145,7 +145,10 @@ row = st.tuples(st.sampled_from("AB"), st.integers(0, 9), st.integers(0, 40), st
 def test_joins_equal_a_search_through_all_that_was_known(rows, bars):
     schema = {"subject": pl.String, "ts": TS, "x": pl.Float64, "known_at": TS}
     series = pl.DataFrame(
-        [(name, T0 + ts * HOUR, float(x), T0 + ts * HOUR + timedelta(minutes=15 * lag)) for name, ts, lag, x in rows],
+        [
+            (name, T0 + ts * HOUR, float(x), T0 + ts * HOUR + timedelta(minutes=15 * lag))
+            for name, ts, lag, x in rows
+        ],
         schema=schema, orient="row",
     )  # fmt: skip
     frame = pl.DataFrame(
