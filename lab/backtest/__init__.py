@@ -1,11 +1,12 @@
 """Simulation: a fused engine, vectorbt as the second one, metrics, and one frozen result."""
 
+from lab.backtest.batch import simulate_many
 from lab.backtest.metrics import METRICS, Bars, compute_metrics, sharpe_per_period
 from lab.backtest.prices import ExecutionPrices
 from lab.backtest.result import BacktestResult
 from lab.backtest.run import run_backtest
 from lab.backtest.simulate import Simulation, simulate_weights
-from lab.backtest.sweep import sweep
+from lab.backtest.sweep import Sweep, sweep
 
 __all__ = [
     "METRICS",
@@ -13,9 +14,11 @@ __all__ = [
     "Bars",
     "ExecutionPrices",
     "Simulation",
+    "Sweep",
     "compute_metrics",
     "run_backtest",
     "sharpe_per_period",
+    "simulate_many",
     "simulate_weights",
     "sweep",
 ]

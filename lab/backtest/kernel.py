@@ -33,13 +33,14 @@ from lab.backtest.layout import (
     Tape,
     Terms,
 )
+from lab.backtest.sorting import SPARE, sort
 from lab.risk import Limits, RiskState, observe, step_into
 
 __all__ = ["close_bar", "permit", "run", "subtract"]
 
 
 class _Desk(NamedTuple):
-    """Working arrays of one run, shape (N,)."""
+    """Working arrays of one run, shape (N,); those of the sort are longer."""
 
     positions: Array
     permitted: Array
@@ -67,31 +68,6 @@ def _value(cash: float, positions: Array, prices: Array, t: int) -> float:
         if positions[i] != 0.0:
             value += positions[i] * prices[t, i]
     return value
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _sort(keys: Array, count: int, ranks: Codes, sequence: Codes) -> None:
-    """Write the stable ascending order of ``keys[:count]`` into `sequence`."""
-    # Counting smaller keys has no branches and runs in lanes; it is the order unless two keys are equal.
-    for i in range(count):
-        ranks[i] = 0
-    for j in range(count):
-        key = keys[j]
-        for i in range(count):
-            ranks[i] += key < keys[i]
-    total = 0
-    for i in range(count):
-        total += ranks[i]
-    if total == count * (count - 1) // 2:
-        for i in range(count):
-            sequence[ranks[i]] = i
-        return
-    for i in range(count):
-        place = i
-        while place > 0 and keys[sequence[place - 1]] > keys[i]:
-            sequence[place] = sequence[place - 1]
-            place -= 1
-        sequence[place] = i
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -231,9 +207,10 @@ def run(tape: Tape, weights: Array, terms: Terms, out: Outputs) -> int:
     `weights` (T, N) are the decided ones: row t trades at bar t + lag, NaN keeps the quantity.
     """
     n = tape.price.shape[1]
-    codes = np.zeros((4, n), dtype=np.int64)
-    plain = np.zeros((3, n))
-    desk = _Desk(plain[0], np.full(n, np.nan), codes[0], plain[1], plain[2], codes[1], codes[2], codes[3])
+    codes = np.zeros((4, n + SPARE), dtype=np.int64)
+    plain = np.zeros((2, n))
+    keys = np.zeros(n + SPARE)
+    desk = _Desk(plain[0], np.full(n, np.nan), codes[0, :n], keys, plain[1], codes[1], codes[2], codes[3])
     cash = terms.cash
     state = RiskState(cash, np.zeros(n), np.ones(n, dtype=np.bool_), -1, cash, 0)
     before = cash
@@ -253,7 +230,7 @@ def run(tape: Tape, weights: Array, terms: Terms, out: Outputs) -> int:
                 if out.log.shape[0] > 0:
                     count = _note_unpriced(t, tape, desk, out, count)
                 orders = _plan(t, tape, desk, value)
-                _sort(desk.keys, orders, desk.ranks, desk.sequence)
+                sort(desk.keys, orders, desk.ranks, desk.sequence)
                 cash, notional, costs, count = _fill(t, orders, tape, terms, desk, cash, out, count)
         before = close_bar(t, tape, desk.positions, cash, before, notional, costs, out.path)
         if out.positions.shape[0] > 0:

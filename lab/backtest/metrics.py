@@ -6,23 +6,19 @@ can be joined end to end. The same function serves backtests, walk-forward folds
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numba import njit
 
 from lab.backtest import layout
+from lab.backtest.figures import ALL, figures_of
 from lab.backtest.layout import Array
 from lab.backtest.prices import frozen
 from lab.core.errors import DataError
 
 __all__ = ["METRICS", "Bars", "compute_metrics", "sharpe_per_period"]
-
-# Equity carries a rounding error of about 1e-16 of itself: a deviation of returns below this is rounding.
-_NO_VOLATILITY: Final = 1e-14
 
 METRICS: Final = (
     "total_return",
@@ -160,7 +156,8 @@ def compute_metrics(bars: Bars | Array, *, periods_per_year: float) -> dict[str,
     if not np.isfinite(series.returns).all():
         where = int(np.flatnonzero(~np.isfinite(series.returns))[0])
         raise DataError(f"return of bar {where} is {series.returns[where]}, expected a finite number")
-    values = _figures(series.returns, series.turnover, series.cost, series.exposure, float(periods_per_year))
+    others = np.stack((series.turnover, series.cost, series.exposure))
+    values = figures_of(series.returns, frozen(others), float(periods_per_year), ALL)
     return dict(zip(METRICS, (float(value) for value in values), strict=True))
 
 
@@ -176,96 +173,3 @@ def sharpe_per_period(returns: Array) -> float:
     """
     annual = compute_metrics(np.asarray(returns, dtype=np.float64), periods_per_year=1.0)["sharpe"]
     return annual
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _figures(returns: Array, turnover: Array, cost: Array, exposure: Array, periods_per_year: float) -> Array:
-    values = np.full(18, np.nan)
-    count = returns.shape[0]
-    values[17] = count
-    if count == 0:
-        return values
-    root = math.sqrt(periods_per_year)
-    mean, deviation, values[15], values[16] = _moments(returns)
-    values[0], values[6], values[7] = _drawdowns(returns)
-    values[1] = max(1.0 + values[0], 0.0) ** (periods_per_year / count) - 1.0
-    values[2] = deviation * root
-    downside, values[8], values[9], values[10] = _gains_and_losses(returns)
-    if deviation > _NO_VOLATILITY:
-        values[3] = mean / deviation * root
-    if downside > _NO_VOLATILITY:
-        values[4] = mean / downside * root
-    if values[6] < 0.0:
-        values[5] = values[1] / -values[6]
-    traded, invested, present, paid, gross = 0.0, 0.0, 0.0, 0.0, 0.0
-    for t in range(count):
-        traded += turnover[t]
-        invested += exposure[t]
-        present += 1.0 if exposure[t] > 0.0 else exposure[t] * 0.0  # NaN stays NaN
-        paid += cost[t]
-        gross += returns[t] + cost[t]
-    values[11] = traded / count * periods_per_year
-    values[12] = invested / count
-    if gross > 0.0:
-        values[13] = paid / gross
-    values[14] = present / count
-    return values
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _moments(returns: Array) -> tuple[float, float, float, float]:
-    """Return mean, sample deviation, skewness and raw kurtosis."""
-    count = returns.shape[0]
-    mean = 0.0
-    for t in range(count):
-        mean += returns[t]
-    mean /= count
-    second, third, fourth = 0.0, 0.0, 0.0
-    for t in range(count):
-        distance = returns[t] - mean
-        square = distance * distance
-        second += square
-        third += square * distance
-        fourth += square * square
-    deviation = math.sqrt(second / (count - 1)) if count > 1 else math.nan
-    if not deviation > _NO_VOLATILITY:
-        return mean, deviation, math.nan, math.nan
-    second /= count
-    return mean, deviation, third / count / second**1.5, fourth / count / second**2
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _drawdowns(returns: Array) -> tuple[float, float, float]:
-    """Return total return, largest drawdown and the longest time below a maximum."""
-    equity, peak, deepest = 1.0, 1.0, 0.0
-    below, longest = 0, 0
-    for t in range(returns.shape[0]):
-        equity *= 1.0 + returns[t]
-        if equity >= peak:
-            peak = equity
-            below = 0
-        else:
-            below += 1
-            longest = max(longest, below)
-            deepest = min(deepest, equity / peak - 1.0)
-    return equity - 1.0, deepest, float(longest)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _gains_and_losses(returns: Array) -> tuple[float, float, float, float]:
-    """Return downside deviation, hit ratio, payoff and profit factor."""
-    gains, losses, squares = 0.0, 0.0, 0.0
-    winners, losers = 0, 0
-    for t in range(returns.shape[0]):
-        if returns[t] > 0.0:
-            gains += returns[t]
-            winners += 1
-        elif returns[t] < 0.0:
-            losses -= returns[t]
-            squares += returns[t] * returns[t]
-            losers += 1
-    moved = winners + losers
-    hit = winners / moved if moved > 0 else math.nan
-    factor = gains / losses if losers > 0 else math.nan
-    payoff = (gains / winners) / (losses / losers) if winners > 0 and losers > 0 else math.nan
-    return math.sqrt(squares / returns.shape[0]), hit, payoff, factor

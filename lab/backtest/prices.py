@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -107,6 +107,18 @@ class ExecutionPrices:
             frozen(last),
             ~np.isnan(closes),
             days,
+        )
+
+    def columns(self, part: slice) -> ExecutionPrices:
+        """Return the prices of some markets, by position."""
+        price, mark, last = (frozen(values[:, part]) for values in (self.price, self.mark, self.last))
+        return replace(
+            self,
+            markets=self.markets[part],
+            price=price,
+            mark=mark,
+            last=last,
+            received=self.received[:, part],
         )
 
     def __len__(self) -> int:

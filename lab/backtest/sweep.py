@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-import difflib
-import itertools
-import math
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
-from pydantic import ValidationError
+from numpy.typing import NDArray
 
+from lab.backtest import lean
+from lab.backtest.batch import Batch, Progress, in_threads, metric_columns
+from lab.backtest.grid import Grid, ParameterSets
+from lab.backtest.layout import Array
 from lab.backtest.metrics import METRICS
-from lab.backtest.prices import ExecutionPrices, PriceName
+from lab.backtest.prices import ExecutionPrices, PriceName, frozen
 from lab.backtest.run import Risk, limits_of
-from lab.backtest.simulate import check_account, simulate_weights
-from lab.core.errors import ConfigError
+from lab.core.errors import ConfigError, WeightError
 from lab.core.feature import Feature
+from lab.core.frames import RECEIVED
 from lab.core.panel import Panel
 from lab.costs import Costs
 from lab.features import compute
 from lab.strategies import Strategy, decide_on_features
 
-__all__ = ["Grid", "sweep"]
+__all__ = ["Accounts", "Sweep", "sweep"]
 
-Grid = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]
+Accounts = Literal["shared", "alone"]
 
-# Sets a thread takes at a time: enough to forget what handing them out costs.
-_CHUNK: Final = 16
+# A gap is noticed by comparing with the bar before: no decision is made on a single bar.
+_SHORTEST: Final = 2
+_MEGABYTE: Final = 2**20
+
+
+class _Job(NamedTuple):
+    place: int
+    features: tuple[Feature, ...]
+    arrays: tuple[Array, ...]
+    numbers: tuple[int | float, ...]
+    warm_up: int
 
 
 def sweep(
@@ -44,116 +52,227 @@ def sweep(
     cash: float = 10_000.0,
     price: PriceName = "open",
     lag: int = 1,
-    workers: int = 1,
+    accounts: Accounts = "shared",
+    workers: int | None = 1,
+    memory_mb: float | None = None,
+    progress: Progress | None = None,
 ) -> pl.DataFrame:
     """Simulate every parameter set of `grid` and return its metrics.
 
     Parameters
     ----------
     strategy : Strategy
-        Asked for the weights of every set, through the function that backtest and live use.
+        Asked for the weights of every set, through the core that backtest and live use.
     grid : mapping of str to sequence, or sequence of mappings
         Values per parameter, of which all combinations are run (the last parameter varies fastest), or the
         sets themselves. Parameters not named have the family's defaults.
     panel : Panel
-        Bars. The features of the whole grid are computed once; memory grows with the number of distinct
+        Bars. A feature that several sets share is computed once; memory grows with the number of distinct
         features, not with the number of sets.
     costs, risk, cash, price, lag
         See :func:`~lab.backtest.run_backtest`.
     metrics : sequence of str
-        Some of :data:`~lab.backtest.metrics.METRICS`.
-    workers : int
-        Threads. The result does not depend on it.
+        Some of :data:`~lab.backtest.metrics.METRICS`; only what they need is computed.
+    accounts : {"shared", "alone"}
+        One account that all markets share, or one per market, each with `cash` of its own: as many
+        backtests of panels with one market.
+    workers : int, optional
+        Threads; None: one per processor. The result does not depend on it.
+    memory_mb : float, optional
+        What features and working memory may take; features that do not fit are computed again when they
+        are needed again.
+    progress : callable, optional
+        Called with the number of sets done and their total.
 
     Returns
     -------
     polars.DataFrame
-        One row per set, in the grid's order: its parameters, then `metrics`. The figures have the bits that
-        a backtest of that set on the same panel has.
+        One row per set, in the grid's order: its parameters, then `metrics`; with accounts of their own a
+        row per set and market, and a column ``market``. The figures have the bits that a backtest of that
+        set on the same panel has.
 
     Raises
     ------
     ConfigError
-        If a parameter set or a metric is not understood.
+        If a parameter set or a metric is not understood, or the memory is too small for a single set.
     WeightError
         If a set's weights cannot be held.
     """
-    _check_metrics(metrics)
-    sets = _Sets.of(strategy, grid)
-    prices = ExecutionPrices.from_panel(panel, price)
-    check_account(cash, lag, prices.at)
-    limits = limits_of(risk, costs)
-    features: dict[Feature, None] = {}
-    for index in range(len(sets)):
-        features.update(dict.fromkeys(strategy.features(sets.params(index))))
-    featured = compute(panel, features)
-    values = np.empty((len(metrics), len(sets)))
-
-    def run(indices: range) -> None:
-        for index in indices:
-            weights = decide_on_features(strategy, featured, sets.params(index))
-            figures = simulate_weights(
-                prices, weights, costs=costs, limits=limits, cash=cash, lag=lag
-            ).metrics
-            values[:, index] = [figures[name] for name in metrics]
-
-    chunks = [range(start, min(start + _CHUNK, len(sets))) for start in range(0, len(sets), _CHUNK)]
-    if workers <= 1:
-        for chunk in chunks:
-            run(chunk)
-    else:
-        with ThreadPoolExecutor(workers) as threads:
-            list(threads.map(run, chunks))
-    return pl.DataFrame({**sets.columns(), **dict(zip(metrics, values, strict=True))})
+    prepared = Sweep(
+        strategy,
+        grid,
+        panel,
+        costs=costs,
+        risk=risk,
+        metrics=metrics,
+        cash=cash,
+        price=price,
+        lag=lag,
+        accounts=accounts,
+        memory_mb=memory_mb,
+        workers=workers,
+    )
+    return prepared.run(0, len(prepared), progress=progress)
 
 
-def _check_metrics(metrics: Sequence[str]) -> None:
-    for name in metrics:
-        if name not in METRICS:
-            near = difflib.get_close_matches(name, METRICS, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise ConfigError(f"metric {name!r} unknown; {hint}metrics are {', '.join(METRICS)}")
+class Sweep:
+    """A sweep that is ready to run, as a whole or in parts; parameters as of :func:`sweep`.
 
+    The rows of a part are those of the whole, to the bit.
+    """
 
-@dataclass(frozen=True, slots=True)
-class _Sets:
-    """Parameter sets by index; a product of values is never spelled out."""
-
-    strategy: Strategy[Any]
-    names: tuple[str, ...]
-    axes: tuple[tuple[Any, ...], ...]
-    listed: tuple[Mapping[str, Any], ...] | None
-
-    @classmethod
-    def of(cls, strategy: Strategy[Any], grid: Grid) -> _Sets:
-        if isinstance(grid, Mapping):
-            return cls(strategy, tuple(grid), tuple(tuple(values) for values in grid.values()), None)
-        return cls(strategy, tuple(dict.fromkeys(itertools.chain(*grid))), (), tuple(grid))
+    def __init__(
+        self,
+        strategy: Strategy[Any],
+        grid: Grid,
+        panel: Panel,
+        *,
+        costs: Costs,
+        risk: Risk | None = None,
+        metrics: Sequence[str] = METRICS,
+        cash: float = 10_000.0,
+        price: PriceName = "open",
+        lag: int = 1,
+        accounts: Accounts = "shared",
+        workers: int | None = 1,
+        memory_mb: float | None = None,
+    ) -> None:
+        alone = _alone(accounts, strategy)
+        self.sets = ParameterSets.of(strategy, grid)
+        self.metrics = tuple(metrics)
+        self.workers = workers
+        self._columns = metric_columns(metrics)
+        self._strategy = strategy
+        self._panel = panel
+        self._batch = Batch.of(
+            ExecutionPrices.from_panel(panel, price),
+            costs=costs,
+            limits=limits_of(risk, costs),
+            cash=cash,
+            lag=lag,
+            metrics=metrics,
+            alone=alone,
+        )
+        self._received, waits, self._complete = _holds(panel)
+        # A market that is late holds up the others of its account, and no other account.
+        self._waits = None if alone else waits
+        self._features = _FeatureCache(panel, self._room(memory_mb))
 
     def __len__(self) -> int:
-        return math.prod(len(axis) for axis in self.axes) if self.listed is None else len(self.listed)
+        return len(self.sets)
 
-    def values(self, index: int) -> Mapping[str, Any]:
-        if self.listed is not None:
-            return self.listed[index]
-        chosen = {}
-        for name, axis in zip(reversed(self.names), reversed(self.axes), strict=True):
-            index, place = divmod(index, len(axis))
-            chosen[name] = axis[place]
-        return {name: chosen[name] for name in self.names}
+    @property
+    def batch(self) -> Batch:
+        """What all simulations share."""
+        return self._batch
 
-    def params(self, index: int) -> Any:
-        values = self.values(index)
-        try:
-            return self.strategy.params(**values)
-        except ValidationError as error:
-            fault = error.errors()[0]
-            where = ".".join(str(part) for part in fault["loc"]) or "parameters"
-            raise ConfigError(
-                f"{self.strategy.family}: parameter set {index} {dict(values)}: {where}: "
-                f"{fault['msg'].removeprefix('Value error, ')}"
-            ) from None
+    def run(self, start: int, stop: int, *, progress: Progress | None = None) -> pl.DataFrame:
+        """Return the rows of sets ``start … stop - 1``."""
+        accounts = self._batch.accounts
+        values = np.empty((len(self.metrics), (stop - start) * accounts))
+        done = 0
+        jobs = (self._job(index) for index in range(start, stop))
+        for rows in in_threads(self._run, jobs, workers=self.workers):
+            values[:, done : done + len(rows)] = rows.T
+            done += len(rows)
+            if progress is not None:
+                progress(done // accounts, stop - start)
+        parameters = self.sets.columns(start, stop)
+        if self._batch.alone:
+            markets = self._panel.markets
+            parameters = {name: [v for v in column for _ in markets] for name, column in parameters.items()}
+            parameters["market"] = list(markets) * (stop - start)
+        return pl.DataFrame({**parameters, **dict(zip(self.metrics, values, strict=True))})
 
-    def columns(self) -> dict[str, list[Any]]:
-        indices = range(len(self))
-        return {name: [self.values(index).get(name) for index in indices] for name in self.names}
+    def _job(self, index: int) -> _Job:
+        params = self.sets.params(index)
+        features = self._strategy.features(params)
+        numbers = self._strategy.numbers(
+            params,
+            markets=1 if self._batch.alone else len(self._panel.markets),
+            first_bar=int(self._panel.bar[0]) if len(self._panel) else 0,
+        )
+        longest = max((feature.lookback for feature in features), default=1)
+        warm_up = max(self._strategy.lookback(params) + longest - 1, _SHORTEST) - 1
+        return _Job(index, features, self._features.arrays(features), numbers, warm_up)
+
+    def _run(self, jobs: list[_Job]) -> Array:
+        return np.vstack([self._simulate(job)[:, self._columns] for job in jobs])
+
+    def _simulate(self, job: _Job) -> Array:
+        weights = np.require(self._strategy.core(*job.arrays, *job.numbers), np.float64, ["C", "W"])
+        if weights.shape != self._panel.shape:
+            self._complain(job)
+        values = frozen(weights)
+        active = self._batch.survey(values, self._waits, job.warm_up)
+        if active is None or not active.any():
+            self._complain(job)
+        if not self._complete:
+            lean.hold(weights, self._received)
+        if active is None:
+            raise WeightError(f"family {self._strategy.family}: weights cannot be held")
+        return self._batch.figures(values, active)
+
+    def _complain(self, job: _Job) -> None:
+        """Raise what :func:`lab.strategies.decide` raises for such weights, if it does."""
+        panel = self._panel.with_fields(dict(zip(job.features, job.arrays, strict=True)))
+        parts = [[market] for market in panel.markets] if self._batch.alone else [panel.markets]
+        for markets in parts:
+            part = panel if len(parts) == 1 else panel.select(markets)
+            decide_on_features(self._strategy, part, self.sets.params(job.place))
+
+    def _room(self, memory_mb: float | None) -> float:
+        """Return the bytes that features may take."""
+        if memory_mb is None:
+            return float("inf")
+        threads = 1 if self.workers == 1 else 2 * (self.workers or 2)
+        return memory_mb * _MEGABYTE - threads * self._batch.scratch
+
+
+class _FeatureCache:
+    """Features of one panel, computed when needed; the one unused for longest goes when room is short."""
+
+    def __init__(self, panel: Panel, room: float) -> None:
+        self._panel = panel
+        self._room = room
+        self._each = 8 * max(panel.shape[0] * panel.shape[1], 1)
+        self._known: dict[Feature, Array] = {}
+
+    def arrays(self, features: tuple[Feature, ...]) -> tuple[Array, ...]:
+        return tuple(self._array(feature, len(features)) for feature in features)
+
+    def _array(self, feature: Feature, together: int) -> Array:
+        values = self._known.pop(feature, None)
+        if values is None:
+            if together * self._each > self._room:
+                raise ConfigError(
+                    f"memory: the features of a single set need {together * self._each / _MEGABYTE:.0f} MB, "
+                    f"{max(self._room, 0) / _MEGABYTE:.0f} MB are left of what was given; give more, or "
+                    "fewer markets or bars"
+                )
+            while self._known and (len(self._known) + 1) * self._each > self._room:
+                del self._known[next(iter(self._known))]
+            values = compute(self._panel, [feature])[feature]
+        self._known[feature] = values
+        return values
+
+
+def _alone(accounts: Accounts, strategy: Strategy[Any]) -> bool:
+    if accounts not in ("shared", "alone"):
+        raise ConfigError(f"accounts={accounts!r} not understood: use 'shared' or 'alone'")
+    if accounts == "alone" and not strategy.per_market:
+        raise ConfigError(
+            f"family {strategy.family} compares markets with each other; accounts='alone' has only one"
+        )
+    return accounts == "alone"
+
+
+def _holds(panel: Panel) -> tuple[NDArray[np.bool_], NDArray[np.bool_], bool]:
+    """Return which bars were received, which rows wait for one, and whether all were received."""
+    name = RECEIVED["close"]
+    there = ~np.isnan(panel[name] if name in panel.fields else panel["close"])
+    waits = np.zeros(len(panel), dtype=np.bool_)
+    waits[1:] = (there[:-1] & ~there[1:]).any(axis=1)
+    for flags in (there, waits):
+        flags.flags.writeable = False
+    return there, waits, bool(there.all())

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.backtest import ExecutionPrices, simulate_weights
+from lab.backtest import simulate_many
 from lab.core.panel import Panel
 from lab.core.timeframe import Timeframe
 from lab.costs import Costs
 from lab.pipeline.bench.harness import Case
 
-__all__ = ["CASES"]
+__all__ = ["CASES", "random_walk"]
 
 Array = NDArray[np.float64]
 _COSTS = Costs(fee_bps=10.0, slippage_bps=5.0)
@@ -24,22 +24,28 @@ class _Sets(NamedTuple):
     weights: list[Array]
 
 
-def _weight_sets(sets: int = 200, markets: int = 20, bars: int = 2_000) -> _Sets:
-    """Return a random-walk market and weights that change on every bar."""
+def random_walk(markets: int, bars: int) -> Panel:
+    """Return markets that wander, the same at every call."""
     draw = np.random.default_rng(0)
     grid = Timeframe.parse("1d")
     number = np.arange(10_000, 10_000 + bars)
     close = 100.0 * np.exp(np.cumsum(draw.normal(0, 0.03, (bars, markets)), axis=0))
     open_ = close * np.exp(draw.normal(0, 0.002, close.shape))
     names = tuple(f"synthetic:A{i:02d}/USDT" for i in range(markets))
-    panel = Panel(grid, number, grid.open_times(number), names, {"open": open_, "close": close})
+    return Panel(grid, number, grid.open_times(number), names, {"open": open_, "close": close})
+
+
+def _weight_sets(sets: int, markets: int, bars: int) -> _Sets:
+    """Return wandering markets and weights that change on every bar."""
+    panel = random_walk(markets, bars)
+    draw = np.random.default_rng(1)
     weights = [draw.dirichlet(np.ones(markets), bars) * 0.95 for _ in range(sets)]
     return _Sets(panel, weights)
 
 
 def _fused(given: _Sets) -> list[float]:
-    prices = ExecutionPrices.from_panel(given.panel)
-    return [simulate_weights(prices, w, costs=_COSTS).metrics["total_return"] for w in given.weights]
+    table = simulate_many(given.panel, given.weights, costs=_COSTS, metrics=["total_return"])
+    return table["total_return"].to_list()
 
 
 def _vectorbt(given: _Sets) -> list[float]:
@@ -80,13 +86,37 @@ def _agree(ours: list[float], theirs: list[float]) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=1e-9)
 
 
+def _many() -> _Sets:
+    return _weight_sets(200, 20, 2_000)
+
+
+def _long() -> _Sets:
+    return _weight_sets(100, 4, 50_000)
+
+
+def _few() -> _Sets:
+    return _weight_sets(2, 4, 50)
+
+
 CASES = (
     Case(
         name="simulate 200 weight sets x 20 markets x 2,000 bars",
         peer="vectorbt",
-        prepare=_weight_sets,
+        prepare=_many,
         ours=_fused,
         theirs=_vectorbt,
         agree=_agree,
+        rehearse=_few,
+        most_runs=3,
+    ),
+    Case(
+        name="simulate 100 weight sets x 4 markets x 50,000 bars",
+        peer="vectorbt",
+        prepare=_long,
+        ours=_fused,
+        theirs=_vectorbt,
+        agree=_agree,
+        rehearse=_few,
+        most_runs=2,
     ),
 )

@@ -38,6 +38,10 @@ class Case:
         One run each: input to a small result (numbers or an array) that can be compared.
     agree : callable
         Raises AssertionError when the two results are not the same thing.
+    rehearse : callable, optional
+        A small input for the first, unmeasured run, which imports and compiles; by default `prepare`.
+    most_runs : int, optional
+        Timed runs at most, for cases whose peer takes a minute; the run that is compared counts as one.
     """
 
     name: str
@@ -46,6 +50,8 @@ class Case:
     ours: Callable[[Any], Any]
     theirs: Callable[[Any], Any]
     agree: Callable[[Any, Any], None]
+    rehearse: Callable[[], Any] | None = None
+    most_runs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +82,15 @@ def measure(case: Case, *, runs: int = RUNS) -> Measurement:
     context = multiprocessing.get_context("spawn")
     sides = [_Side(context, case, "ours"), _Side(context, case, "theirs")]
     try:
-        (ours, ours_mb), (theirs, peer_mb) = (side.ask("warm") for side in sides)
+        (ours, ours_mb, ours_s), (theirs, peer_mb, theirs_s) = (side.ask("warm") for side in sides)
         try:
             case.agree(ours, theirs)
         except AssertionError as error:
             raise MnemoError(f"bench {case.name}: results differ from {case.peer}: {error}") from error
         times: tuple[list[float], list[float]] = ([], [])
+        if case.most_runs is not None:
+            times = ([ours_s], [theirs_s])
+            runs = min(runs, case.most_runs) - 1
         for _ in range(runs):
             for side, seconds in zip(sides, times, strict=True):
                 seconds.append(side.ask("run"))
@@ -122,15 +131,16 @@ class _Side:
 def _serve(pipe: Connection, case: Case, side: str) -> None:
     run = case.ours if side == "ours" else case.theirs
     try:
+        run((case.rehearse or case.prepare)())  # imports and compiles, not measured
         given = case.prepare()
-        run(given)  # imports and compiles, not measured
         while True:
             what = pipe.recv()
             before = _reset_peak()
             start = time.perf_counter()
             result = run(given)
             seconds = time.perf_counter() - start
-            pipe.send(("ok", (result, _megabytes("VmHWM") - before) if what == "warm" else seconds))
+            memory = _megabytes("VmHWM") - before
+            pipe.send(("ok", (result, memory, seconds) if what == "warm" else seconds))
     except EOFError:
         return
     except Exception as error:

@@ -1,0 +1,250 @@
+"""The compiled side of the metrics: from figures per bar to :data:`~lab.backtest.metrics.METRICS`.
+
+Only what is asked for is computed: `wanted` is a sum of parts. ``figures_of`` takes one account,
+``figures_alone`` many side by side; a market gets the same bits from both.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from numba import njit
+
+from lab.backtest.layout import Array
+
+__all__ = ["ALL", "COUNT", "PARTS", "figures_alone", "figures_of"]
+
+COUNT: Final = 18
+_TOTAL: Final = 1
+_MOMENTS: Final = 2
+_DRAWDOWN: Final = 4
+_GAINS: Final = 8
+_OTHERS: Final = 16
+ALL: Final = _TOTAL | _MOMENTS | _DRAWDOWN | _GAINS | _OTHERS
+# Which parts a metric is made of, in the order of METRICS.
+PARTS: Final = (
+    _TOTAL,  # total_return
+    _TOTAL,  # annualised_return
+    _MOMENTS,  # annualised_volatility
+    _MOMENTS,  # sharpe
+    _MOMENTS | _GAINS,  # sortino
+    _TOTAL | _DRAWDOWN,  # calmar
+    _DRAWDOWN,  # max_drawdown
+    _DRAWDOWN,  # max_drawdown_duration
+    _GAINS,  # hit_ratio
+    _GAINS,  # payoff
+    _GAINS,  # profit_factor
+    _OTHERS,  # turnover
+    _OTHERS,  # exposure
+    _OTHERS,  # cost_share
+    _OTHERS,  # time_in_market
+    _MOMENTS,  # skewness
+    _MOMENTS,  # kurtosis
+    0,  # bars
+)
+
+# Equity carries a rounding error of about 1e-16 of itself: a deviation of returns below this is rounding.
+_NO_VOLATILITY: Final = 1e-14
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def figures_of(returns: Array, others: Array, periods_per_year: float, wanted: int) -> Array:
+    """Return the metrics of one account, shape (COUNT,); NaN where not wanted.
+
+    `returns` (T,); `others` (3, T): turnover, cost and exposure, and may be empty where they are not wanted.
+    """
+    count = returns.shape[0]
+    values = np.full(COUNT, np.nan)
+    values[17] = count
+    if count == 0:
+        return values
+    mean, downside = 0.0, 0.0
+    if wanted & _MOMENTS:
+        mean = _moments(returns, values)
+    if wanted & _DRAWDOWN:
+        _drawdowns(returns, values)
+    elif wanted & _TOTAL:
+        equity = 1.0
+        for t in range(count):
+            equity *= 1.0 + returns[t]
+        values[0] = equity - 1.0
+    if wanted & _GAINS:
+        downside = _gains_and_losses(returns, values)
+    if wanted & _OTHERS:
+        _sums(returns, others[0], others[1], others[2], periods_per_year, values)
+    _finish(values, mean, downside, count, periods_per_year)
+    return values
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def figures_alone(returns: Array, others: Array, periods_per_year: float, wanted: int) -> Array:
+    """Return the metrics of accounts side by side, shape (N, COUNT).
+
+    `returns` (T, N); `others` (3, T, N), see :func:`figures_of`.
+    """
+    rows, columns = returns.shape
+    values = np.full((columns, COUNT), np.nan)
+    values[:, 17] = rows
+    if rows == 0:
+        return values
+    means, downsides = np.zeros(columns), np.zeros(columns)
+    if wanted & _MOMENTS:
+        _moments_alone(returns, means, values)
+    if wanted & (_DRAWDOWN | _TOTAL):
+        _drawdowns_alone(returns, wanted & _DRAWDOWN, values)
+    for i in range(columns):
+        if wanted & _GAINS:
+            downsides[i] = _gains_and_losses(returns[:, i], values[i])
+        if wanted & _OTHERS:
+            _sums(
+                returns[:, i], others[0, :, i], others[1, :, i], others[2, :, i], periods_per_year, values[i]
+            )
+        _finish(values[i], means[i], downsides[i], rows, periods_per_year)
+    return values
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _finish(values: Array, mean: float, downside: float, count: int, periods_per_year: float) -> None:
+    """Annualise, and divide what is to be divided."""
+    root = math.sqrt(periods_per_year)
+    deviation = values[2]
+    values[1] = (
+        max(1.0 + values[0], 0.0) ** (periods_per_year / count) - 1.0 if values[0] == values[0] else np.nan
+    )
+    values[2] = deviation * root
+    if deviation > _NO_VOLATILITY:
+        values[3] = mean / deviation * root
+    if downside > _NO_VOLATILITY:
+        values[4] = mean / downside * root
+    if values[6] < 0.0:
+        values[5] = values[1] / -values[6]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _moments(returns: Array, values: Array) -> float:
+    """Write deviation, skewness and raw kurtosis; return the mean."""
+    count = returns.shape[0]
+    mean = 0.0
+    for t in range(count):
+        mean += returns[t]
+    mean /= count
+    second, third, fourth = 0.0, 0.0, 0.0
+    for t in range(count):
+        distance = returns[t] - mean
+        square = distance * distance
+        second += square
+        third += square * distance
+        fourth += square * square
+    _spread(second, third, fourth, count, values)
+    return mean
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _spread(second: float, third: float, fourth: float, count: int, values: Array) -> None:
+    values[2] = math.sqrt(second / (count - 1)) if count > 1 else math.nan
+    if values[2] > _NO_VOLATILITY:
+        second /= count
+        values[15] = third / count / second**1.5
+        values[16] = fourth / count / second**2
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _moments_alone(returns: Array, means: Array, values: Array) -> None:
+    rows, columns = returns.shape
+    for t in range(rows):
+        for i in range(columns):
+            means[i] += returns[t, i]
+    for i in range(columns):
+        means[i] /= rows
+    second, third, fourth = np.zeros(columns), np.zeros(columns), np.zeros(columns)
+    for t in range(rows):
+        for i in range(columns):
+            distance = returns[t, i] - means[i]
+            square = distance * distance
+            second[i] += square
+            third[i] += square * distance
+            fourth[i] += square * square
+    for i in range(columns):
+        _spread(second[i], third[i], fourth[i], rows, values[i])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _drawdowns(returns: Array, values: Array) -> None:
+    """Write total return, largest drawdown and the longest time below a maximum."""
+    equity, peak, deepest = 1.0, 1.0, 0.0
+    below, longest = 0, 0
+    for t in range(returns.shape[0]):
+        equity *= 1.0 + returns[t]
+        if equity >= peak:
+            peak = equity
+            below = 0
+        else:
+            below += 1
+            longest = max(longest, below)
+            deepest = min(deepest, equity / peak - 1.0)
+    values[0], values[6], values[7] = equity - 1.0, deepest, float(longest)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _drawdowns_alone(returns: Array, deep: int, values: Array) -> None:
+    rows, columns = returns.shape
+    equity, peak, deepest = np.ones(columns), np.ones(columns), np.zeros(columns)
+    below, longest = np.zeros(columns), np.zeros(columns)
+    for t in range(rows):
+        for i in range(columns):
+            equity[i] *= 1.0 + returns[t, i]
+        if deep:
+            for i in range(columns):
+                up = equity[i] >= peak[i]
+                peak[i] = equity[i] if up else peak[i]
+                below[i] = 0.0 if up else below[i] + 1.0
+                longest[i] = below[i] if below[i] > longest[i] else longest[i]
+                depth = equity[i] / peak[i] - 1.0
+                deepest[i] = depth if depth < deepest[i] else deepest[i]
+    for i in range(columns):
+        values[i, 0] = equity[i] - 1.0
+        if deep:
+            values[i, 6], values[i, 7] = deepest[i], longest[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _gains_and_losses(returns: Array, values: Array) -> float:
+    """Write hit ratio, payoff and profit factor; return the downside deviation."""
+    gains, losses, squares = 0.0, 0.0, 0.0
+    winners, losers = 0, 0
+    for t in range(returns.shape[0]):
+        if returns[t] > 0.0:
+            gains += returns[t]
+            winners += 1
+        elif returns[t] < 0.0:
+            losses -= returns[t]
+            squares += returns[t] * returns[t]
+            losers += 1
+    moved = winners + losers
+    values[8] = winners / moved if moved > 0 else math.nan
+    both = winners > 0 and losers > 0
+    values[9] = (gains / winners) / (losses / losers) if both else math.nan
+    values[10] = gains / losses if losers > 0 else math.nan
+    return math.sqrt(squares / returns.shape[0])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sums(
+    returns: Array, turnover: Array, cost: Array, exposure: Array, periods_per_year: float, values: Array
+) -> None:
+    """Write turnover, exposure, cost share and time in market."""
+    count = returns.shape[0]
+    traded, invested, present, paid, gross = 0.0, 0.0, 0.0, 0.0, 0.0
+    for t in range(count):
+        traded += turnover[t]
+        invested += exposure[t]
+        present += 1.0 if exposure[t] > 0.0 else exposure[t] * 0.0  # NaN stays NaN
+        paid += cost[t]
+        gross += returns[t] + cost[t]
+    values[11] = traded / count * periods_per_year
+    values[12] = invested / count
+    if gross > 0.0:
+        values[13] = paid / gross
+    values[14] = present / count

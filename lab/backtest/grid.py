@@ -1,0 +1,72 @@
+"""Parameter sets of a sweep by index; a product of values is never spelled out."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from lab.core.errors import ConfigError
+from lab.strategies import Strategy
+
+__all__ = ["Grid", "ParameterSets"]
+
+Grid = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSets:
+    """The sets of a grid: all combinations of values (the last parameter varies fastest), or those listed."""
+
+    strategy: Strategy[Any]
+    names: tuple[str, ...]
+    axes: tuple[tuple[Any, ...], ...]
+    listed: tuple[Mapping[str, Any], ...] | None
+
+    @classmethod
+    def of(cls, strategy: Strategy[Any], grid: Grid) -> ParameterSets:
+        """Take a mapping of values per parameter, or a sequence of sets."""
+        if isinstance(grid, Mapping):
+            return cls(strategy, tuple(grid), tuple(tuple(values) for values in grid.values()), None)
+        return cls(strategy, tuple(dict.fromkeys(itertools.chain(*grid))), (), tuple(grid))
+
+    def __len__(self) -> int:
+        return math.prod(len(axis) for axis in self.axes) if self.listed is None else len(self.listed)
+
+    def values(self, index: int) -> Mapping[str, Any]:
+        """Return the parameters that the grid names."""
+        if self.listed is not None:
+            return self.listed[index]
+        chosen = {}
+        for name, axis in zip(reversed(self.names), reversed(self.axes), strict=True):
+            index, place = divmod(index, len(axis))
+            chosen[name] = axis[place]
+        return {name: chosen[name] for name in self.names}
+
+    def params(self, index: int) -> Any:
+        """Return the family's parameters, defaults filled in.
+
+        Raises
+        ------
+        ConfigError
+            Naming the set and what is wrong with it.
+        """
+        values = self.values(index)
+        try:
+            return self.strategy.params(**values)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            where = ".".join(str(part) for part in fault["loc"]) or "parameters"
+            raise ConfigError(
+                f"{self.strategy.family}: parameter set {index} {dict(values)}: {where}: "
+                f"{fault['msg'].removeprefix('Value error, ')}"
+            ) from None
+
+    def columns(self, start: int, stop: int) -> dict[str, list[Any]]:
+        """Return the values of sets ``start … stop - 1`` by parameter, None where a set does not name one."""
+        sets = [self.values(index) for index in range(start, stop)]
+        return {name: [one.get(name) for one in sets] for name in self.names}

@@ -1,0 +1,74 @@
+"""Moving averages that cross, as a strategy for measurements: what a sweep of pairs is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from pydantic import Field
+
+from lab.core.feature import Feature
+from lab.core.panel import Panel
+from lab.features import mean
+from lab.strategies import Parameters
+from lab.strategies.protocol import call_core
+from lab.strategies.space import Dimension
+
+__all__ = ["Crossing", "CrossingParameters"]
+
+Array = NDArray[np.float64]
+
+
+class CrossingParameters(Parameters):
+    """Windows in bars."""
+
+    fast: int = Field(10, ge=1, le=5_000, description="bars of the faster mean")
+    slow: int = Field(20, ge=2, le=5_000, description="bars of the slower mean")
+    every_bar: bool = Field(False, description="whether the share is restored on every bar")
+
+
+@njit(cache=True, nogil=True)
+def core(fast: Array, slow: Array, every_bar: bool, share: float) -> Array:
+    """Return `share` from the bar where fast crosses above slow, 0 from the one where it falls below."""
+    rows, columns = fast.shape
+    weights = np.empty((rows, columns))
+    kept = np.full(columns, np.nan)
+    state = np.zeros(columns)
+    for t in range(rows):
+        for i in range(columns):
+            side = (1.0 if fast[t, i] > slow[t, i] else 0.0) - (1.0 if fast[t, i] < slow[t, i] else 0.0)
+            crossed = side * state[i] < 0.0
+            state[i] = side if side != 0.0 else state[i]
+            kept[i] = (share if side > 0.0 else 0.0) if crossed else kept[i]
+            weights[t, i] = kept[i] if crossed or every_bar else np.nan
+    return weights
+
+
+class Crossing:
+    """Hold a market from the bar where its fast mean crosses above the slow one until it crosses below."""
+
+    family = "crossing"
+    version = "1.0.0"
+    per_market = True
+    params = CrossingParameters
+    space: Mapping[str, Dimension] = MappingProxyType({})
+    core = staticmethod(core)
+
+    def features(self, params: CrossingParameters) -> tuple[Feature, ...]:
+        """Return both means."""
+        return mean("close", params.fast, min_valid=1.0), mean("close", params.slow, min_valid=1.0)
+
+    def lookback(self, params: CrossingParameters) -> int:
+        """Return 2, for measurements: the last crossing may be any number of bars ago."""
+        return 2
+
+    def numbers(self, params: CrossingParameters, *, markets: int, first_bar: int) -> tuple[int | float, ...]:
+        """Return whether every bar counts, and the share of a market."""
+        return params.every_bar, 1.0 / markets
+
+    def signal(self, panel: Panel, params: CrossingParameters) -> Array:
+        """Return weights, shape (T, N)."""
+        return call_core(self, panel, params)
