@@ -10,9 +10,11 @@ import polars as pl
 
 from feature_store.atomic import parquet_bytes
 from lab.backtest import BacktestResult
+from lab.core.errors import ConfigError
 from lab.core.hashing import digest
 from lab.pipeline.environment import environment
 from lab.pipeline.inputs import Inputs
+from lab.strategies.instance import read_text
 from lab.tracking import DataInput, Provenance, code_version
 
 __all__ = ["config_text", "document_of", "fingerprint", "numbers", "provenance_of", "tables_of"]
@@ -125,8 +127,18 @@ def numbers(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def config_text(inputs: Inputs) -> str:
-    """Return the text of the instance's file as it was run."""
-    return inputs.instance.source.read_text(encoding="utf-8")
+    """Return the text of the instance's file as it was run.
+
+    Raises
+    ------
+    ConfigError
+        If the file was changed since.
+    """
+    instance = inputs.instance
+    text = read_text(instance.source, "strategy instance")
+    if digest(text.encode()) != instance.config_hash:
+        raise ConfigError(f"{instance.source}: changed while it was run; run it again")
+    return text
 
 
 def fingerprint(tables: Mapping[str, pl.DataFrame], metrics: Mapping[str, float]) -> str:

@@ -99,7 +99,11 @@ def tune(
         If the file is wrong, a market is unknown, or the bars are too few for the folds.
     """
     began, clock = datetime.now(UTC), time.perf_counter()
+    tracker = Tracker(root)
     inputs = load_inputs(config, root=root, start=start, end=end)
+    # Before the search, during which its author may go on editing the file.
+    text = config_text(inputs)
+    tracker.prepare()
     trials = inputs.instance.search.trials if trials is None else trials
     found = walk_forward(
         inputs.instance,
@@ -111,8 +115,8 @@ def tune(
         ledger=Ledger(root),
         progress=progress,
     )
-    record, printed = _record(inputs, found, trials, began)
-    run_id = Tracker(root).log(record)
+    record, printed = _record(inputs, text, found, trials, began)
+    run_id = tracker.log(record)
     document = {
         "run_id": run_id,
         **printed,
@@ -123,7 +127,7 @@ def tune(
 
 
 def _record(
-    inputs: Inputs, found: WalkForwardResult, trials: int, began: datetime
+    inputs: Inputs, text: str, found: WalkForwardResult, trials: int, began: datetime
 ) -> tuple[RunRecord, dict[str, Any]]:
     first = np.searchsorted(inputs.panel.ts, found.oos.returns["ts"].to_numpy()[0])
     last = np.searchsorted(inputs.panel.ts, found.oos.returns["ts"].to_numpy()[-1]) + 1
@@ -161,8 +165,8 @@ def _record(
             engine_difference=found.engine_difference,
             ledger_head=found.ledger_head,
         ),
-        config=config_text(inputs),
-        params={**found.best_params, **_search_params(inputs.instance)},
+        config=text,
+        params={**found.best_params, **_search_params(inputs.instance, trials)},
         metrics={**numbers(found.oos.metrics), **shown},
         result=document,
         tables={**tables, "folds": found.folds, "trials": found.trials},
@@ -179,12 +183,12 @@ def _printed(document: dict[str, Any], found: WalkForwardResult) -> dict[str, An
     }
 
 
-def _search_params(instance: StrategyInstance) -> dict[str, str | int]:
+def _search_params(instance: StrategyInstance, trials: int) -> dict[str, str | int]:
     settings = instance.search
     return {
         "search_splitter": settings.splitter,
         "search_sampler": settings.sampler,
-        "search_trials": settings.trials,
+        "search_trials": trials,
         "search_train_bars": settings.train_bars,
         "search_test_bars": settings.test_bars,
     }

@@ -162,8 +162,9 @@ class RunRecord:
 
     @property
     def failed(self) -> bool:
-        """Whether the engines disagree by more than 1e-9: such a run is marked FAILED."""
-        return not self.provenance.engine_difference <= ENGINE_TOLERANCE
+        """Whether the engines disagree, in equity or in what risk permits: such a run is marked FAILED."""
+        agree = self.provenance.engine_difference <= ENGINE_TOLERANCE
+        return not agree or self.result.get("status") == "FAILED"
 
 
 @dataclass(frozen=True, slots=True)

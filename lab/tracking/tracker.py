@@ -7,14 +7,14 @@ import logging
 import math
 import os
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from feature_store.atomic import exclusive, write_bytes, write_parquet
-from feature_store.errors import StoreLockedError
+from feature_store.errors import StoreError, StoreLockedError
 from lab.core.errors import ConfigError, LockedError
 from lab.core.hashing import canonical_json
 from lab.tracking.record import DataInput, RunRecord, Scalar, TrackedRun
@@ -33,12 +33,23 @@ _DIGEST_DIGITS: Final = 32
 def tracking_uri(root: Path) -> str:
     """Return MLflow's tracking URI of a root folder.
 
+    Raises
+    ------
+    ConfigError
+        If MLflow would take the path for another.
+
     Examples
     --------
     >>> tracking_uri(Path("/srv/mnemo"))
     'sqlite:////srv/mnemo/mlruns/mlflow.db'
     """
-    return f"sqlite:///{root.resolve() / 'mlruns' / 'mlflow.db'}"
+    path = root.resolve() / "mlruns" / "mlflow.db"
+    if set("%?") & set(str(path)):
+        # MLflow reads %41 as a letter, and what follows a question mark as options of another file.
+        raise ConfigError(
+            f"--root {root}: MLflow cannot keep runs under a path with % or ?; rename the folder"
+        )
+    return f"sqlite:///{path}"
 
 
 class Tracker:
@@ -74,12 +85,39 @@ class Tracker:
         StoreError
             If an artifact cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._alone():
+            return self._log(self._open(), record)
+
+    def prepare(self) -> None:
+        """Create or check the store, so that what cannot be logged is known before it is computed.
+
+        Raises
+        ------
+        LockedError
+            If another process is writing here for more than 30 seconds.
+        StoreError
+            If the store cannot be written.
+        """
+        with self._alone():
+            self._open()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the folder's lock; what the store refuses becomes one sentence."""
+        # Before the lock: the import takes seconds, which others would have to wait for.
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
         try:
             with exclusive(self.folder):
-                return self._log(self._open(), record)
+                yield
         except StoreLockedError as error:
             raise LockedError(str(error)) from None
+        except (OSError, sqlite3.Error, SQLAlchemyError, MlflowException) as error:
+            reason = str(error).splitlines()[0]
+            raise StoreError(
+                f"{self.folder}: runs cannot be written ({reason}). Check free space and permissions"
+            ) from error
 
     def load_run(self, run_id: str) -> TrackedRun:
         """Read a run back.

@@ -14,6 +14,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from feature_store.atomic import on_fault_point
+from feature_store.errors import StoreError
 from lab.core.errors import ConfigError, DataError
 from lab.tracking import (
     ChildRecord,
@@ -140,6 +141,27 @@ def test_engines_that_disagree_make_a_failed_run(root, difference):
         tracker.log(record(provenance=provenance(engine_difference=difference), children=()))
     )
     assert run.status == "FAILED"
+
+
+def test_a_result_marked_failed_makes_a_failed_run_though_equity_agrees(root):
+    """What risk permits on the second engine's account can differ where equity does not."""
+    tracker = Tracker(root)
+    run = tracker.load_run(tracker.log(record(result={"status": "FAILED"}, children=())))
+    assert run.status == "FAILED"
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a?b"])
+def test_a_root_that_mlflow_would_take_for_another_is_refused(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(ConfigError, match="rename the folder"):
+        Tracker(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_store_that_cannot_be_written_is_a_sentence(tmp_path):
+    (tmp_path / "mlruns" / "mlflow.db").mkdir(parents=True)
+    with pytest.raises(StoreError, match="cannot be written"):
+        Tracker(tmp_path).prepare()
 
 
 @pytest.mark.parametrize("run_id", ["0" * 32, "", "../../etc/passwd", "x' OR 1=1 --", "latest"])
