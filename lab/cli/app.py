@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from lab.cli import data, exchange, ingest, research, settings, storage, strategy
+from lab.cli import data, exchange, features, ingest, research, settings, storage, strategy
 
 __all__ = ["app", "main"]
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 storage.register(data.app)
 ingest.register(data.app)
+app.add_typer(features.app, name="features")
 app.add_typer(exchange.app, name="exchange")
 app.add_typer(strategy.app, name="strategy")
 app.add_typer(settings.app, name="config")

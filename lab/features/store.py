@@ -168,7 +168,10 @@ class FeatureFiles:
         The last partition may be ``tail``: the newest rows. Windows that reach back into an earlier month
         read its bars too: ``lookback`` says how far.
         """
-        dataset = self._find(feature, timeframe, markets)
+        return self.origin(self._find(feature, timeframe, markets), feature.key)
+
+    def origin(self, dataset: str, key: str) -> dict[str, Any]:
+        """Return the lineage of the column `key` of a dataset, whatever code it was computed by."""
         metadata = dict(self.store.manifest(dataset).metadata)
         entries = {entry["feature"]: entry for entry in metadata.pop("features")}
         partitions = self.store.lineage(dataset)
@@ -177,16 +180,20 @@ class FeatureFiles:
             partitions.append(
                 {"month": "tail", "sha256": None, "rows": tail.height, "inputs": bars_digest(tail)}
             )
-        return {"dataset": dataset, **entries[feature.key], **metadata, "partitions": partitions}
+        return {"dataset": dataset, **entries[key], **metadata, "partitions": partitions}
 
     def stored(self) -> list[dict[str, Any]]:
-        """Return a row per stored feature: its manifest entry, dataset, timeframe, current code or not."""
-        rows = []
-        for dataset in self.store.datasets():
-            metadata = self.store.manifest(dataset).metadata
-            for entry in metadata.get("features", ()):
-                rows.append({"dataset": dataset, "timeframe": metadata["timeframe"], **entry})
-        return rows
+        """Return a row per stored feature: what its manifest says of it, its dataset and its timeframe."""
+        return [
+            {"dataset": dataset, "timeframe": manifest.metadata["timeframe"], **entry}
+            for dataset in self.store.datasets()
+            for manifest in [self.store.manifest(dataset)]
+            for entry in manifest.metadata.get("features", ())
+        ]
+
+    def table(self, features: Iterable[Feature], timeframe: Timeframe, markets: Iterable[str]) -> Any:
+        """Return the manifest of the table of some features; None if it is not stored."""
+        return self.store.manifest(Table.of(features, timeframe, markets).name)
 
     def _write(
         self,
