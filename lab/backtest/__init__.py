@@ -2,6 +2,7 @@
 
 from lab.backtest.batch import simulate_many
 from lab.backtest.metrics import METRICS, Bars, compute_metrics, sharpe_per_period
+from lab.backtest.planning import SweepPlan, plan_sweep
 from lab.backtest.prices import ExecutionPrices
 from lab.backtest.result import BacktestResult
 from lab.backtest.run import run_backtest
@@ -15,7 +16,9 @@ __all__ = [
     "ExecutionPrices",
     "Simulation",
     "Sweep",
+    "SweepPlan",
     "compute_metrics",
+    "plan_sweep",
     "run_backtest",
     "sharpe_per_period",
     "simulate_many",

@@ -107,10 +107,13 @@ class Batch:
         flags = self._never if waits is None else waits
         return None if lean.survey(weights, flags, warm_up, largest, active) == lean.FAULT else active
 
-    def figures(self, weights: Array, active: NDArray[np.bool_]) -> Array:
-        """Return the metrics of weights that :meth:`survey` found sound, shape (accounts, COUNT)."""
+    def figures(self, weights: Array, active: NDArray[np.bool_], kept: Array | None = None) -> Array:
+        """Return the metrics of weights that :meth:`survey` found sound, shape (accounts, COUNT).
+
+        The returns of a shared account are copied to `kept`, shape (T,), where that is given.
+        """
         if self.terms.limited:
-            return self._with_risk(weights, active)
+            return self._with_risk(weights, active, kept)
         rows, columns = self.prices.shape
         terms, price = self.terms, self.prices.price
         others = lean.OTHERS if self.wanted & PARTS[METRICS.index("turnover")] else 0
@@ -130,6 +133,8 @@ class Batch:
             returns,
             rest,
         )
+        if kept is not None:
+            kept[:] = returns
         return self._measured(returns, rest)
 
     def _measured(self, returns: Array, rest: Array) -> Array:
@@ -138,20 +143,22 @@ class Batch:
             return figures_of(frozen(returns), frozen(rest), year, self.wanted)[None, :]
         return figures_alone(frozen(returns), frozen(rest), year, self.wanted)
 
-    def _with_risk(self, weights: Array, active: NDArray[np.bool_]) -> Array:
+    def _with_risk(self, weights: Array, active: NDArray[np.bool_], kept: Array | None) -> Array:
         decided = frozen(np.where(active[:, None], weights, np.nan))
         if not self.alone:
-            return self._general(self.prices.tape, decided)
+            return self._general(self.prices.tape, decided, kept)
         figures = np.empty((self.accounts, COUNT))
         for i in range(self.accounts):
             part = slice(i, i + 1)
-            figures[i] = self._general(self.prices.columns(part).tape, frozen(decided[:, part]))[0]
+            figures[i] = self._general(self.prices.columns(part).tape, frozen(decided[:, part]), None)[0]
         return figures
 
-    def _general(self, tape: layout.Tape, decided: Array) -> Array:
+    def _general(self, tape: layout.Tape, decided: Array, kept: Array | None) -> Array:
         path = np.empty((layout.PATH_ROWS, len(self.prices)))
         out = layout.Outputs(path, _NOTHING, _NOTHING, _NO_CODES, _NO_CODES, _NOTHING)
         kernel.run(tape, decided, self.terms, out)
+        if kept is not None:
+            kept[:] = path[layout.RETURN]
         return self._measured(path[layout.RETURN], path[layout.TURNOVER :])
 
 

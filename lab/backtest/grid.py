@@ -66,7 +66,7 @@ class ParameterSets:
                 f"{fault['msg'].removeprefix('Value error, ')}"
             ) from None
 
-    def columns(self, start: int, stop: int) -> dict[str, list[Any]]:
-        """Return the values of sets ``start … stop - 1`` by parameter, None where a set does not name one."""
-        sets = [self.values(index) for index in range(start, stop)]
+    def columns(self, places: Sequence[int]) -> dict[str, list[Any]]:
+        """Return the values of the sets at `places` by parameter, None where a set does not name one."""
+        sets = [self.values(place) for place in places]
         return {name: [one.get(name) for one in sets] for name in self.names}

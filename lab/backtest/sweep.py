@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -118,7 +119,8 @@ def sweep(
 class Sweep:
     """A sweep that is ready to run, as a whole or in parts; parameters as of :func:`sweep`.
 
-    The rows of a part are those of the whole, to the bit.
+    The rows of a part are those of the whole, to the bit. `observe` is called, from any thread,
+    with the places of some sets of shared accounts and their returns, shape (sets, T).
     """
 
     def __init__(
@@ -136,6 +138,7 @@ class Sweep:
         accounts: Accounts = "shared",
         workers: int | None = 1,
         memory_mb: float | None = None,
+        observe: Callable[[Sequence[int], Array], None] | None = None,
     ) -> None:
         alone = _alone(accounts, strategy)
         self.sets = ParameterSets.of(strategy, grid)
@@ -144,6 +147,7 @@ class Sweep:
         self._columns = metric_columns(metrics)
         self._strategy = strategy
         self._panel = panel
+        self._observe = observe
         self._batch = Batch.of(
             ExecutionPrices.from_panel(panel, price),
             costs=costs,
@@ -166,22 +170,40 @@ class Sweep:
         """What all simulations share."""
         return self._batch
 
+    @property
+    def features_computed(self) -> int:
+        """How many features were computed so far."""
+        return self._features.computed
+
+    def feature_bytes(self, features: int) -> float:
+        """Return the bytes that so many features take, or as much as they may take."""
+        return min(features * self._features.each, max(self._features.room, 0.0))
+
+    @property
+    def working_bytes(self) -> float:
+        """Bytes of the simulations under way."""
+        return _threads(self.workers) * self._batch.scratch
+
     def run(self, start: int, stop: int, *, progress: Progress | None = None) -> pl.DataFrame:
         """Return the rows of sets ``start … stop - 1``."""
+        return self.pick(range(start, stop), progress=progress)
+
+    def pick(self, places: Sequence[int], *, progress: Progress | None = None) -> pl.DataFrame:
+        """Return the rows of the sets at `places`."""
         accounts = self._batch.accounts
-        values = np.empty((len(self.metrics), (stop - start) * accounts))
+        values = np.empty((len(self.metrics), len(places) * accounts))
         done = 0
-        jobs = (self._job(index) for index in range(start, stop))
+        jobs = (self._job(place) for place in places)
         for rows in in_threads(self._run, jobs, workers=self.workers):
             values[:, done : done + len(rows)] = rows.T
             done += len(rows)
             if progress is not None:
-                progress(done // accounts, stop - start)
-        parameters = self.sets.columns(start, stop)
+                progress(done // accounts, len(places))
+        parameters = self.sets.columns(places)
         if self._batch.alone:
             markets = self._panel.markets
             parameters = {name: [v for v in column for _ in markets] for name, column in parameters.items()}
-            parameters["market"] = list(markets) * (stop - start)
+            parameters["market"] = list(markets) * len(places)
         return pl.DataFrame({**parameters, **dict(zip(self.metrics, values, strict=True))})
 
     def _job(self, index: int) -> _Job:
@@ -197,9 +219,14 @@ class Sweep:
         return _Job(index, features, self._features.arrays(features), numbers, warm_up)
 
     def _run(self, jobs: list[_Job]) -> Array:
-        return np.vstack([self._simulate(job)[:, self._columns] for job in jobs])
+        if self._observe is None:
+            return np.vstack([self._simulate(job, None)[:, self._columns] for job in jobs])
+        returns = np.empty((len(jobs), len(self._panel)))
+        rows = [self._simulate(job, kept)[:, self._columns] for job, kept in zip(jobs, returns, strict=True)]
+        self._observe([job.place for job in jobs], returns)
+        return np.vstack(rows)
 
-    def _simulate(self, job: _Job) -> Array:
+    def _simulate(self, job: _Job, kept: Array | None) -> Array:
         weights = np.require(self._strategy.core(*job.arrays, *job.numbers), np.float64, ["C", "W"])
         if weights.shape != self._panel.shape:
             self._complain(job)
@@ -211,7 +238,7 @@ class Sweep:
             lean.hold(weights, self._received)
         if active is None:
             raise WeightError(f"family {self._strategy.family}: weights cannot be held")
-        return self._batch.figures(values, active)
+        return self._batch.figures(values, active, kept)
 
     def _complain(self, job: _Job) -> None:
         """Raise what :func:`lab.strategies.decide` raises for such weights, if it does."""
@@ -225,8 +252,7 @@ class Sweep:
         """Return the bytes that features may take."""
         if memory_mb is None:
             return float("inf")
-        threads = 1 if self.workers == 1 else 2 * (self.workers or 2)
-        return memory_mb * _MEGABYTE - threads * self._batch.scratch
+        return memory_mb * _MEGABYTE - self.working_bytes
 
 
 class _FeatureCache:
@@ -234,8 +260,9 @@ class _FeatureCache:
 
     def __init__(self, panel: Panel, room: float) -> None:
         self._panel = panel
-        self._room = room
-        self._each = 8 * max(panel.shape[0] * panel.shape[1], 1)
+        self.room = room
+        self.computed = 0
+        self.each = 8 * max(panel.shape[0] * panel.shape[1], 1)
         self._known: dict[Feature, Array] = {}
 
     def arrays(self, features: tuple[Feature, ...]) -> tuple[Array, ...]:
@@ -244,15 +271,16 @@ class _FeatureCache:
     def _array(self, feature: Feature, together: int) -> Array:
         values = self._known.pop(feature, None)
         if values is None:
-            if together * self._each > self._room:
+            if together * self.each > self.room:
                 raise ConfigError(
-                    f"memory: the features of a single set need {together * self._each / _MEGABYTE:.0f} MB, "
-                    f"{max(self._room, 0) / _MEGABYTE:.0f} MB are left of what was given; give more, or "
+                    f"memory: the features of a single set need {together * self.each / _MEGABYTE:.0f} MB, "
+                    f"{max(self.room, 0) / _MEGABYTE:.0f} MB are left of what was given; give more, or "
                     "fewer markets or bars"
                 )
-            while self._known and (len(self._known) + 1) * self._each > self._room:
+            while self._known and (len(self._known) + 1) * self.each > self.room:
                 del self._known[next(iter(self._known))]
             values = compute(self._panel, [feature])[feature]
+            self.computed += 1
         self._known[feature] = values
         return values
 
@@ -265,6 +293,10 @@ def _alone(accounts: Accounts, strategy: Strategy[Any]) -> bool:
             f"family {strategy.family} compares markets with each other; accounts='alone' has only one"
         )
     return accounts == "alone"
+
+
+def _threads(workers: int | None) -> int:
+    return (os.cpu_count() or 1) if workers is None else max(workers, 1)
 
 
 def _holds(panel: Panel) -> tuple[NDArray[np.bool_], NDArray[np.bool_], bool]:
