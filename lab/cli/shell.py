@@ -28,6 +28,10 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random; re
 
 Report = Callable[[str, int, int], None]
 
+# Beyond them, times with a lookback taken off or a bar added leave the calendar.
+_FIRST_YEAR = 1900
+_LAST_YEAR = 2200
+
 
 def root_folder(root: Path) -> Path:
     """Return `root` as an absolute path; it must be a folder or not exist yet."""
@@ -82,14 +86,18 @@ def progress() -> Iterator[Report]:
 
 
 def instant(text: str | None, option: str) -> datetime | None:
-    """Read a time that a user typed: ISO 8601; without a zone it is UTC. None stays None."""
+    """Return a time that a user typed, in UTC: ISO 8601, without a zone it is UTC. None stays None."""
     if text is None:
         return None
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise ConfigError(f"{option} {text!r}: no time; write it like 2024-01-31T12:00:00Z") from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+        raise ConfigError(
+            f"{option} {text!r} not understood: write for example 2020-01-01 or 2020-01-01T12:00:00Z"
+        ) from None
+    if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+        raise ConfigError(f"{option} {text!r}: expected a year from {_FIRST_YEAR} to {_LAST_YEAR}")
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def quiet(task: str, done: int, total: int) -> None:

@@ -54,6 +54,18 @@ def strategy(root: Path, old: str = "", new: str = "") -> str:
     return str(path)
 
 
+@pytest.mark.parametrize(
+    ("window", "words"),
+    [
+        (["--start", "2020-01-02", "--end", "2020-01-01"], "not before --end"),
+        (["--start", "0001-01-01T00:00:00+14:00"], "expected a year from"),
+        (["--end", "9999-12-31"], "expected a year from"),
+    ],
+)
+def test_a_window_that_cannot_be(root: Path, window: list[str], words: str) -> None:
+    refused(mnemo("backtest", strategy(root), "--root", str(root), *window), 2, words)
+
+
 @pytest.mark.parametrize("command", ["backtest", "tune", "parity"])
 def test_missing_strategy_file(root: Path, command: str) -> None:
     refused(mnemo(command, str(root / "no.yaml"), "--root", str(root)), 2, "no.yaml", "no such file")
