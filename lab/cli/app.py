@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
@@ -12,6 +13,10 @@ __all__ = ["app", "main"]
 
 EXIT_CODES = """Exit codes: 0 ok, 1 failed check, 2 usage or configuration, 3 data, 4 exchange,
 5 halted by risk, 75 another run holds the lock."""
+
+# What the file system refuses, wherever in a command: not the project's fault, so no traceback.
+_DISK = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT})
+_DISK_HINT = "nothing half-written is left behind. Check free space and permissions, or name another --root"
 
 app = typer.Typer(
     name="mnemo",
@@ -47,6 +52,8 @@ def main(arguments: list[str] | None = None) -> None:
             code = _fail(error.format_message(), 2)
         elif hasattr(error, "exit_code"):
             code = _fail(str(error), error.exit_code)
+        elif isinstance(error, OSError) and error.errno in _DISK:
+            code = _fail(f"{error.filename or 'disk'}: {error.strerror}; {_DISK_HINT}", 3)
         else:
             raise
     sys.exit(code or 0)
