@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+import numpy as np
 import polars as pl
 
 from feature_store.errors import StoreError
@@ -40,26 +41,39 @@ def arrange(frame: pl.DataFrame, *, entity: str, time: str, known: str | None = 
 
 
 def _strictly_rising(frame: pl.DataFrame, entity: str, time: str) -> bool:
-    same = pl.col(entity) == pl.col(entity).shift()
-    later = pl.when(same).then(pl.col(time) > pl.col(time).shift())
-    rising = later.otherwise(pl.col(entity) > pl.col(entity).shift())
-    return bool(frame.select(rising.slice(1).all()).item())
+    if frame.height < 2:
+        return True
+    runs = frame[entity].rle().struct.unnest()
+    value = runs["value"]
+    if len(value) > 1 and not (value[1:] > value[:-1]).all():
+        return False
+    since = frame[time].to_physical().to_numpy()
+    later = since[1:] > since[:-1]
+    later[np.cumsum(runs["len"].to_numpy(), dtype=np.int64)[:-1] - 1] = True
+    return bool(later.all())
 
 
 def months(frame: pl.DataFrame, *, time: str) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yield ``(YYYY-MM, rows)`` in order of month; the order of rows within a month is kept."""
+    """Yield ``(YYYY-MM, rows)`` in order of month; the order of rows within a month is kept.
+
+    Each month is cut out of the frame when it is asked for, so that there is never a second copy of all rows.
+    """
     if frame.is_empty():
         return
     number = pl.col(time).dt.year().cast(pl.Int32) * 12 + pl.col(time).dt.month().cast(pl.Int32) - 1
-    keyed = frame.with_columns(number.alias("_month"))
-    if keyed["_month"].n_unique() > 1:
-        keyed = keyed.sort("_month", maintain_order=True)
-    runs = keyed["_month"].rle().struct.unnest()
-    rows = keyed.drop("_month")
-    start = 0
-    for length, month in runs.iter_rows():
-        yield _name(month), rows.slice(start, length)
-        start += length
+    month = frame.select(number.alias("month"))["month"].to_numpy()
+    first = int(month.min())
+    if first == month.max():
+        yield _name(first), frame
+        return
+    # Small whole numbers are sorted in one pass over them; two bytes hold 2,700 years of months.
+    since = (month - first).astype(np.uint16)
+    counts = np.bincount(since)
+    ends = np.cumsum(counts)
+    order = np.argsort(since, kind="stable").astype(np.uint32 if len(since) < 2**32 else np.int64)
+    for index in np.flatnonzero(counts):
+        part = order[ends[index] - counts[index] : ends[index]]
+        yield _name(first + int(index)), frame[pl.Series(part)]
 
 
 def _name(number: int) -> str:
@@ -71,11 +85,26 @@ def merge(stored: pl.DataFrame, incoming: pl.DataFrame, *, entity: str, time: st
 
     A row whose values equal the stored ones changes nothing; another one replaces it.
     """
-    fresh = incoming.join(stored, on=stored.columns, how="anti", nulls_equal=True, maintain_order="left")
+    fresh = _absent(incoming, stored)
     if fresh.is_empty():
         return None
     rows = pl.concat([stored, fresh]).unique(subset=[entity, time], keep="last", maintain_order=True)
     return rows.sort(entity, time)
+
+
+def _absent(incoming: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of `incoming` that are not in `stored`, to the bit: 0.0 is not -0.0."""
+    floats = [name for name, dtype in stored.schema.items() if dtype.is_float()]
+    negative = [((pl.col(name) == 0.0) & (1.0 / pl.col(name) < 0.0)).alias(f"{name}<0") for name in floats]
+    frames = incoming, stored
+    # Joins take the two zeros for equal; rows rarely hold a negative one.
+    if any(
+        frame.select(*negative).select(pl.any_horizontal(pl.all().any())).item() for frame in frames if floats
+    ):
+        frames = incoming.with_columns(negative), stored.with_columns(negative)
+    left, right = frames
+    rows = left.join(right, on=right.columns, how="anti", nulls_equal=True, maintain_order="left")
+    return rows.select(stored.columns)
 
 
 def revise(
@@ -105,6 +134,8 @@ def revise(
         known later) is not kept; of two rows known at the same time the one that came last is.
     """
     keys = [entity, time]
+    if stored.is_empty() and earlier is None and _strictly_rising(incoming, entity, time):
+        return (incoming, None) if incoming.height else None
     said = stored.rename({known: "_known"})
     values = [column for column in stored.columns if column != known]
     matched = incoming.join(said, on=values, how="left", nulls_equal=True, maintain_order="left")

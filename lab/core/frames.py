@@ -87,8 +87,13 @@ def market_columns(market: pl.Series) -> tuple[tuple[str, ...], NDArray[np.int64
     (('a', 'b'), array([1, 0, 1]))
     """
     names = market.cast(pl.String)
-    known = sorted(names.unique().to_list())
-    return tuple(known), names.cast(pl.Enum(known)).to_physical().cast(pl.Int64).to_numpy()
+    runs = names.rle().struct.unnest()
+    if runs.height * 4 > len(names):  # not in runs: hashing is faster
+        known = sorted(names.unique().to_list())
+        return tuple(known), names.cast(pl.Enum(known)).to_physical().cast(pl.Int64).to_numpy()
+    known = sorted(runs["value"].unique().to_list())
+    column = runs["value"].cast(pl.Enum(known)).to_physical().cast(pl.Int64).to_numpy()
+    return tuple(known), np.repeat(column, runs["len"].to_numpy())
 
 
 def _check(frame: pl.DataFrame, numeric: tuple[str, ...], name: str) -> pl.DataFrame:

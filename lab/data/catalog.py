@@ -14,7 +14,7 @@ import polars as pl
 from feature_store import FeatureStore, Manifest, StoreError, StoreLockedError
 from feature_store.atomic import exclusive
 from lab.core.errors import ConfigError, DataError, LockedError, UnknownMarketError
-from lab.core.frames import BAR_COLUMNS, TS
+from lab.core.frames import BAR_COLUMNS, TS, market_columns
 from lab.core.market import Market
 from lab.core.timeframe import Timeframe
 from lab.data.quality import QualitySettings, mark
@@ -93,7 +93,7 @@ class Catalog:
         numbers = [pl.col(column).cast(pl.Float64) for column in BAR_COLUMNS]
         known = pl.lit(known_at).cast(TS).alias("known_at")
         rows = bars.select(pl.col("market").cast(pl.String), pl.col("ts").cast(TS), *numbers, known)
-        exchange = {name: Market.parse(name).exchange for name in rows["market"].unique().to_list()}
+        exchange = {name: Market.parse(name).exchange for name in market_columns(rows["market"])[0]}
         written = []
         for venue in sorted(set(exchange.values())):
             names = [name for name in exchange if exchange[name] == venue]

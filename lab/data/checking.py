@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from lab.core.errors import FrameError
-from lab.core.frames import BAR_COLUMNS, PRICE_COLUMNS, TS, sort_rows
+from lab.core.frames import BAR_COLUMNS, PRICE_COLUMNS, TS, market_columns, sort_rows
 from lab.core.timeframe import Timeframe
 from lab.data.catalog import Catalog
 from lab.data.gridcheck import check_timeframe, detect_timeframe
@@ -48,26 +48,18 @@ def received_counts(bars: pl.DataFrame) -> pl.DataFrame:
     A violation is a row with ``high < max(open, close)``, ``low > min(open, close)``, or a price that is
     null, NaN, or not above zero.
     """
-    prices = [pl.col(name).fill_nan(None) for name in PRICE_COLUMNS]
-    unknown = pl.any_horizontal(price.is_null() | (price <= 0) for price in prices)
-    outside = (pl.col("high") < pl.max_horizontal("open", "close")) | (
-        pl.col("low") > pl.min_horizontal("open", "close")
-    )
-    return (
-        bars.lazy()
-        .select(
-            "market",
-            (unknown | outside.fill_null(False)).alias("violation"),
-            (pl.col("volume") == 0).fill_null(False).alias("zero"),
-        )
-        .group_by("market")
-        .agg(
-            bars=pl.len().cast(pl.Int64),
-            ohlc_violations=pl.col("violation").sum().cast(pl.Int64),
-            zero_volume=pl.col("zero").sum().cast(pl.Int64),
-        )
-        .sort("market")
-        .collect()
+    names, column = market_columns(bars["market"])
+    price = {name: bars[name].cast(pl.Float64).fill_null(float("nan")).to_numpy() for name in PRICE_COLUMNS}
+    sound = np.ones(bars.height, dtype=bool)
+    for values in price.values():
+        sound &= values > 0  # false for NaN
+    sound &= ~(price["high"] < np.maximum(price["open"], price["close"]))
+    sound &= ~(price["low"] > np.minimum(price["open"], price["close"]))
+    zero = (bars["volume"] == 0).fill_null(False).to_numpy()
+    counts = {"bars": column, "ohlc_violations": column[~sound], "zero_volume": column[zero]}
+    return pl.DataFrame(
+        {"market": names} | {key: np.bincount(each, minlength=len(names)) for key, each in counts.items()},
+        schema={"market": pl.String} | dict.fromkeys(counts, pl.Int64),
     )
 
 

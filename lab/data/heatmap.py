@@ -37,10 +37,9 @@ def monthly_quality(marked: pl.DataFrame, timeframe: str | Timeframe) -> pl.Data
     received = marked.filter(pl.col("reason") != "filled")
     month = pl.col("ts").dt.strftime("%Y-%m").alias("month")
     counts = received.group_by("market", month).agg(
-        *[
-            (pl.col("quality") == name.upper()).sum().cast(pl.Int64).alias(name)
-            for name in ("good", "questionable", "bad")
-        ],
+        good=_marked("GOOD"),
+        questionable=_marked("QUESTIONABLE"),
+        bad=_marked("BAD"),
         on_grid=(~pl.col("reason").str.contains("off_grid", literal=True)).sum().cast(pl.Int64),
     )
     spans = received.group_by("market").agg(first=pl.col("ts").min(), last=pl.col("ts").max())
@@ -55,8 +54,12 @@ def monthly_quality(marked: pl.DataFrame, timeframe: str | Timeframe) -> pl.Data
     )
     known = rows.with_columns(pl.col("good", "questionable", "bad", "on_grid").fill_null(0))
     missing = (pl.col("expected") - pl.col("on_grid")).clip(0).alias("missing")
-    columns = ["market", "month", "expected", "good", "questionable", "bad", missing]
-    return known.sort("market", "month").select(pl.lit(str(grid)).alias("timeframe"), *columns)
+    columns = pl.col("market", "month", "expected", "good", "questionable", "bad")
+    return known.sort("market", "month").select(pl.lit(str(grid)).alias("timeframe"), columns, missing)
+
+
+def _marked(quality: str) -> pl.Expr:
+    return (pl.col("quality") == quality).sum().cast(pl.Int64)
 
 
 def render(counts: Iterable[pl.DataFrame], *, title: str) -> str:
@@ -99,9 +102,9 @@ def _section(counts: pl.DataFrame) -> str:
         _row(str(market), rows, months) for (market,), rows in counts.group_by("market", maintain_order=True)
     )
     return (
-        f"<h2>{html.escape(timeframe)}</h2><div class='scroll'><table><thead><tr><th>market</th>{head}"
+        f"<h2>{html.escape(timeframe)}</h2><div class='scroll'><table><thead><tr><th>market</th>"
         '<th class="number">bars</th><th class="number">missing</th><th class="number">questionable</th>'
-        f'<th class="number">bad</th></tr></thead><tbody>{rows}</tbody></table></div>'
+        f'<th class="number">bad</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
     )
 
 
@@ -111,7 +114,7 @@ def _row(market: str, rows: pl.DataFrame, months: list[str]) -> str:
     good, *others = (int(rows[name].sum()) for name in ("good", "missing", "questionable", "bad"))
     totals = [good + others[1] + others[2], *others]
     numbers = "".join(f'<td class="number">{total:,}</td>' for total in totals)
-    return f'<tr><th scope="row">{html.escape(market)}</th>{cells}{numbers}</tr>'
+    return f'<tr><th scope="row">{html.escape(market)}</th>{numbers}{cells}</tr>'
 
 
 def _cell(month: str, row: dict[str, Any] | None) -> str:

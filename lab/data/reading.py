@@ -10,7 +10,7 @@ from typing import Final, Literal, get_args
 import polars as pl
 
 from lab.core.errors import ConfigError, DataError
-from lab.core.frames import BAR_COLUMNS
+from lab.core.frames import BAR_COLUMNS, market_columns
 from lab.core.timeframe import Timeframe
 from lab.data.formats import Table, binance_header, read_binance, read_freqtrade, read_page
 from lab.data.stamps import read_stamps
@@ -258,13 +258,12 @@ def _symbols(table: pl.DataFrame, mapping: Mapping[str, str]) -> pl.Series:
 
 
 def _markets(symbols: pl.Series, exchange: str | None, quote: str | None, any_symbol: bool) -> pl.Series:
-    known = symbols.unique().sort().to_list()
+    names_found, column = market_columns(symbols)
+    known = list(names_found)
     try:
         names = market_names(known, exchange=exchange, quote=quote)
     except DataError:
         if not any_symbol:
             raise
         names = {symbol: f"{exchange}:{symbol}" if exchange else symbol for symbol in known}
-    if len(names) == 1:
-        return pl.repeat(names[known[0]], len(symbols), dtype=pl.String, eager=True).alias("market")
-    return symbols.replace_strict(names, return_dtype=pl.String).alias("market")
+    return pl.Series("market", [names[symbol] for symbol in known], dtype=pl.String).gather(column)

@@ -238,7 +238,7 @@ def test_damaged_stored_bars_are_named_with_the_way_back(tmp_path, files):
     victim.write_bytes(victim.read_bytes()[:-5])
     with pytest.raises(DataError, match=victim.name.replace(".", r"\.")) as caught:
         Catalog(tmp_path).bars(["binance:AAA/USDT"], "1d")
-    assert "data/raw/files" in str(caught.value)
+    assert "mnemo data rebuild" in str(caught.value)
 
 
 def test_two_imports_do_not_interleave(tmp_path, files):
