@@ -14,9 +14,8 @@ from typing import Any, Final, TypeVar
 
 from lab.core.errors import ConfigError, VenueError
 from lab.core.timeframe import Timeframe
-from live_bridge.ccxt_class import errors, exchange_class
+from lab.data.venues import ccxt_options, errors, exchange_class
 from live_bridge.config import ExchangeConfig
-from live_bridge.endpoints import ccxt_options
 from live_bridge.exchange import Candle, Rules
 
 __all__ = ["CcxtExchange", "connect"]

@@ -26,7 +26,6 @@ LOOPBACK: Final = "127.0.0.1"
 _HANG_SECONDS: Final = 3_600.0
 _GRACE_SECONDS: Final = 0.2
 _CONTROL: Final = "/_control/"
-_CUT_SHORT: Final = frozenset({"drop", "reset", "truncated"})
 _GATEWAY_PAGE: Final = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
 
 

@@ -15,7 +15,7 @@ import ccxt
 import polars as pl
 import pytest
 
-from live_bridge.endpoints import ccxt_options
+from lab.data.venues import ccxt_options
 from tests.oracle.loopback import bars
 
 START = "2024-01-01T00:00:00Z"

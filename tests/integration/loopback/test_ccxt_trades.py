@@ -164,7 +164,7 @@ def test_the_asynchronous_class_trades_too(server):
 
     import ccxt.async_support
 
-    from live_bridge.endpoints import ccxt_options
+    from lab.data.venues import ccxt_options
 
     async def trade():
         keys = {"apiKey": "loopback-key", "secret": "loopback-secret"}

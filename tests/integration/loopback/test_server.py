@@ -77,7 +77,7 @@ def test_a_port_in_use_is_one_line(server, bars_folder):
 
 
 def test_the_bridge_does_not_load_the_server():
-    code = "import json, sys, live_bridge.endpoints; print(json.dumps(sorted(sys.modules)))"
+    code = "import json, sys, live_bridge.ccxt_exchange; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = json.loads(done.stdout)
     assert not [name for name in loaded if name.startswith(("live_bridge.loopback", "aiohttp"))]

@@ -31,7 +31,7 @@ def test_the_command_line_alone_loads_no_numbers() -> None:
 
 
 def test_one_exchange_class_comes_without_the_hundred_others() -> None:
-    loaded = loaded_by("from live_bridge.ccxt_class import exchange_class; exchange_class('binance')")
+    loaded = loaded_by("from lab.data.venues import exchange_class; exchange_class('binance')")
     exchanges = {name for name in loaded if name.startswith("ccxt.abstract.")}
     assert exchanges == {"ccxt.abstract.binance"}
 
@@ -47,14 +47,12 @@ def test_one_exchange_class_comes_without_the_hundred_others() -> None:
     ],
 )
 def test_whoever_needs_the_whole_package_later_gets_it(code: str) -> None:
-    loaded_by(
-        f"from live_bridge.ccxt_class import errors, exchange_class\nours = exchange_class('binance')\n{code}"
-    )
+    loaded_by(f"from lab.data.venues import errors, exchange_class\nours = exchange_class('binance')\n{code}")
 
 
 def test_the_class_is_ccxts_own() -> None:
     loaded_by(
-        "from live_bridge.ccxt_class import exchange_class\n"
+        "from lab.data.venues import exchange_class\n"
         "ours = exchange_class('binance')\n"
         "import ccxt\n"
         "assert ours is ccxt.binance and ours.__module__ == 'ccxt.binance'"

@@ -4,7 +4,7 @@ import ccxt
 import pytest
 
 from lab.core.errors import ConfigError
-from live_bridge.endpoints import ccxt_options
+from lab.data.venues import ccxt_options
 
 
 def urls(value):
