@@ -1,15 +1,16 @@
-"""The research commands: demo, backtest, tune, parity, report, ui, bench."""
+"""The research commands: demo, backtest, tune, parity, report, reproduce, ui, bench."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lab.cli.shell import Json, Root, Seed, emit, progress, root_folder, table
+from lab.cli.shell import Json, Root, Seed, emit, instant, progress, root_folder, table
 from lab.core.errors import ConfigError, MnemoError
+from lab.core.tolerances import ENGINE_TOLERANCE
 
 __all__ = ["register"]
 
@@ -57,7 +58,7 @@ def _backtest(
     from lab.strategies import Portfolio
 
     loaded = load_file(config)
-    window = {"start": _time(start), "end": _time(end)}
+    window = _window(start, end)
     if isinstance(loaded, Portfolio):
         run = backtest_portfolio(loaded, root=root_folder(root), seed=seed, **window)
     else:
@@ -89,8 +90,7 @@ def _tune(
             seed=seed,
             trials=trials,
             workers=workers,
-            start=_time(start),
-            end=_time(end),
+            **_window(start, end),
             progress=lambda done, total: report(f"tune {config.stem}", done, total),
         )
     document = run.document
@@ -181,19 +181,17 @@ def _show_result(name: str, metrics: dict[str, float], document: dict[str, Any])
     typer.echo(f"run {document['run_id']}: mnemo report {document['run_id']}")
 
 
+def _window(start: str | None, end: str | None) -> dict[str, datetime | None]:
+    first, last = instant(start, "--start"), instant(end, "--end")
+    if first is not None and last is not None and first >= last:
+        raise ConfigError(f"--start {start} is not before --end {end}; no bar lies between them")
+    return {"start": first, "end": last}
+
+
 def _refuse_failed(document: dict[str, Any]) -> None:
     if document["status"] == "FAILED":
         raise MnemoError(
             f"run {document['run_id']} is marked FAILED: the two engines differ by "
-            f"{document['engine_difference']:.3g}, at most 1e-9 expected; do not use its figures"
+            f"{document['engine_difference']:.3g}, at most {ENGINE_TOLERANCE:g} expected; "
+            "do not use its figures"
         )
-
-
-def _time(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"time {text!r} not understood: write 2020-01-31 or 2020-01-31T12:00:00Z") from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -199,8 +199,4 @@ def _detect(ts: NDArray[np.datetime64], column: NDArray[np.int64]) -> Timeframe:
     seconds = steps.min() / 1_000_000 if len(steps) else 0.0
     if seconds < 60 or seconds % 60:
         raise FrameError(f"panel: timeframe cannot be told from bars {seconds:g} s apart; pass timeframe=")
-    minutes = int(seconds) // 60
-    for unit, size in (("w", 10_080), ("d", 1_440), ("h", 60)):
-        if minutes % size == 0:
-            return Timeframe.parse(f"{minutes // size}{unit}")
-    return Timeframe.parse(f"{minutes}m")
+    return Timeframe.from_seconds(float(seconds))

@@ -69,6 +69,25 @@ class Timeframe:
         seconds = int(match[1]) * _UNIT_SECONDS[match[2]]
         return cls(seconds=seconds, name=match[0] if match[2] == "w" else _name(seconds))
 
+    @classmethod
+    def from_seconds(cls, seconds: float) -> Timeframe:
+        """Return the timeframe whose bars open `seconds` apart; whole weeks are weeks, from Monday on.
+
+        Raises
+        ------
+        ConfigError
+            If `seconds` is not a positive number of whole minutes.
+
+        Examples
+        --------
+        >>> str(Timeframe.from_seconds(14_400)), str(Timeframe.from_seconds(604_800))
+        ('4h', '1w')
+        """
+        if not seconds >= 60 or seconds % 60:
+            raise ConfigError(f"bars {seconds:g} s apart make no timeframe: expected whole minutes")
+        weeks, rest = divmod(int(seconds), _UNIT_SECONDS["w"])
+        return cls(seconds=int(seconds), name=_name(int(seconds)) if rest else f"{weeks}w")
+
     @property
     def microseconds(self) -> int:
         """Length of one bar in microseconds."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab.core.errors import ConfigError, MnemoError
+from lab.core.tolerances import ENGINE_TOLERANCE
 from lab.data.demo import install
 from lab.pipeline.rehearsal import rehearse_tick
 from lab.pipeline.reporting import write_tearsheet
@@ -57,7 +58,10 @@ def run_demo(root: Path, *, seed: int, workers: int, report: Progress) -> dict[s
     runs = [_tune(research, name, root, seed, workers, report) for name in STRATEGIES]
     failed = [run.run_id for run in runs if run.search.status == "FAILED"]
     if failed:
-        raise MnemoError(f"runs {', '.join(failed)} are marked FAILED: the engines differ by more than 1e-9")
+        raise MnemoError(
+            f"runs {', '.join(failed)} are marked FAILED: the engines differ by more than "
+            f"{ENGINE_TOLERANCE:g}; do not use their figures"
+        )
     pages = []
     for number, run in enumerate(runs):
         report("tearsheets", number, len(runs))

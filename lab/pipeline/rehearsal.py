@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from feature_store.atomic import write_bytes
 from lab.backtest import run_backtest
 from lab.core.market import Market
 from lab.core.panel import Panel
@@ -63,7 +64,7 @@ def rehearse_tick(portfolio_file: Path, *, root: Path, at: datetime = TICK) -> d
         config = Path(scratch) / "bridge.yaml"
         config.write_text(_bridge_config(portfolio, exchange.url, Path(scratch) / "journal.sqlite"))
         tick = run_bridge(["run", "--config", str(config), "--root", str(root)], environment=_environment())
-    (folder / "tick.json").write_text(json.dumps(tick, indent=2))
+    write_bytes(folder / "tick.json", json.dumps(tick, indent=2).encode())
     panel = _panel(portfolio, root, at)
     decided = _decided(portfolio, panel)
     mismatches = sum(not _same(decision, decided) for decision in tick["decisions"])

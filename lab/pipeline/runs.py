@@ -1,8 +1,7 @@
-"""Backtest and tune: load, call, count, log. What the command line and notebooks call."""
+"""Backtest of one instance: load, call, count, log. What the command line and notebooks call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +19,6 @@ from lab.tracking import RunRecord, Tracker
 from lab.validation.overfitting import sharpe_statistics
 
 __all__ = ["BacktestRun", "backtest"]
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

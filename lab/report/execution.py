@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from lab.core.errors import ConfigError, MnemoError
 
-__all__ = ["ReportError", "parameters_of", "run_notebook"]
+__all__ = ["ReportError", "run_notebook"]
 
 _PARAMETERS: Final = "parameters"
 _TIMEOUT_SECONDS: Final = 300
@@ -35,17 +35,6 @@ del _show, _formatter
 
 class ReportError(MnemoError):
     """A report's notebook failed; nothing was published."""
-
-
-def parameters_of(notebook: Path) -> tuple[str, ...]:
-    """Return the names that a notebook's cell tagged ``parameters`` assigns.
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read as a notebook in percent format, or no cell carries the tag.
-    """
-    return _names(_read(notebook), notebook)
 
 
 def run_notebook(notebook: Path, parameters: Mapping[str, Any]) -> list[Any]:

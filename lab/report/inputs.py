@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from lab.core.errors import DataError, FrameError
+from lab.core.errors import ConfigError, DataError, FrameError
 from lab.core.frames import TS
 from lab.core.timeframe import Timeframe
 
@@ -194,8 +194,7 @@ def _timeframe(result: Mapping[str, Any], equity: pl.DataFrame) -> Timeframe:
     step = equity["ts"].diff().drop_nulls().min()
     if step is None:
         raise DataError(f"result.json names no timeframe and equity has {equity.height} bars; expected one")
-    seconds = int(step.total_seconds())  # type: ignore[union-attr]
-    for name, size in (("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds % size == 0:
-            return Timeframe.parse(f"{seconds // size}{name}")
-    raise DataError(f"equity has bars {seconds} seconds apart; expected whole minutes")
+    try:
+        return Timeframe.from_seconds(step.total_seconds())  # type: ignore[union-attr]
+    except ConfigError as error:
+        raise DataError(f"result.json names no timeframe, and equity has none: {error}") from None

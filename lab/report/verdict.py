@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from lab.core.tolerances import ENGINE_TOLERANCE
 from lab.report.inputs import ReportInput
 from lab.report.tables.evidence import Luck, luck
 
-__all__ = ["ENGINE_TOLERANCE", "REQUIRED_CONFIDENCE", "TOLERATED_OVERFITTING", "Verdict", "verdict"]
+__all__ = ["REQUIRED_CONFIDENCE", "TOLERATED_OVERFITTING", "Verdict", "verdict"]
 
-ENGINE_TOLERANCE: Final = 1e-9
 REQUIRED_CONFIDENCE: Final = 0.95
 TOLERATED_OVERFITTING: Final = 0.2
 

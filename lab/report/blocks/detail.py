@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from lab.core.tolerances import ENGINE_TOLERANCE
 from lab.report.inputs import ReportInput
 from lab.report.page.markup import (
     Column,
@@ -32,7 +33,6 @@ from lab.report.tables import (
     quality,
     recomputed_difference,
 )
-from lab.report.verdict import ENGINE_TOLERANCE
 
 __all__ = [
     "certificate",

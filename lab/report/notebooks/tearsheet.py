@@ -34,7 +34,6 @@ worst = tables.drawdown_periods(account, worst=drawdowns_shown)
 window = tables.bars_in(report.timeframe, days=window_days, of=account.height)
 span = tables.span_text(report.timeframe, window)
 folds, trials, trades = (report.table(name) for name in ("folds", "trials", "trades"))
-has_benchmark = account["benchmark"].null_count() < account.height
 
 # %%
 blocks.headline(report)

@@ -73,3 +73,18 @@ def test_a_bar_is_complete_once_it_has_closed():
     assert hour.open_time(hour.last_complete(closed)) == datetime(2024, 6, 1, 11, tzinfo=UTC)
     just_before = closed - timedelta(microseconds=1)
     assert hour.open_time(hour.last_complete(just_before)) == datetime(2024, 6, 1, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "name"), [(60, "1m"), (5_400, "90m"), (86_400, "1d"), (9 * 86_400, "9d"), (14 * 86_400, "2w")]
+)
+def test_a_distance_between_bars_names_its_timeframe(seconds, name):
+    timeframe = Timeframe.from_seconds(seconds)
+    assert timeframe == Timeframe.parse(name)
+    assert timeframe.seconds == seconds
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 59, 61, 90.5, -60, float("nan")])
+def test_a_distance_that_is_no_timeframe_is_refused(seconds):
+    with pytest.raises(ConfigError, match="expected whole minutes"):
+        Timeframe.from_seconds(seconds)
