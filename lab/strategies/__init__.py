@@ -6,6 +6,7 @@ from lab.strategies.columns import SeriesConfig, require_columns, required_colum
 from lab.strategies.combining import combine
 from lab.strategies.cross_sectional_momentum import CrossSectionalMomentum, CrossSectionalMomentumParameters
 from lab.strategies.decide import decide, decide_on_features, require_history, total_lookback
+from lab.strategies.diagnostics import DecisionReason, Diagnostics, diagnose
 from lab.strategies.dual_momentum import DualMomentum, DualMomentumParameters
 from lab.strategies.ensemble import Ensemble, EnsembleParameters
 from lab.strategies.instance import InstanceConfig, MarketConfig, StrategyInstance, config_model, load
@@ -28,6 +29,8 @@ __all__ = [
     "Choice",
     "CrossSectionalMomentum",
     "CrossSectionalMomentumParameters",
+    "DecisionReason",
+    "Diagnostics",
     "Dimension",
     "DualMomentum",
     "DualMomentumParameters",
@@ -55,6 +58,7 @@ __all__ = [
     "config_model",
     "decide",
     "decide_on_features",
+    "diagnose",
     "families",
     "load",
     "load_portfolio",

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from lab.core.feature import Feature
 from lab.core.panel import Panel
 from lab.features import mean, simple_return, volatility
-from lab.strategies.protocol import Parameters, call_core
+from lab.strategies.protocol import Parameters, call_core, passed
 from lab.strategies.registry import register
 from lab.strategies.sizing import equal_share, volatility_scale
 from lab.strategies.space import Choice, Dimension, Range
@@ -156,3 +156,10 @@ class Carry:
     def signal(self, panel: Panel, params: CarryParameters) -> Array:
         """Return weights, shape (T, N); see :class:`lab.strategies.Strategy`."""
         return call_core(self, panel, params)
+
+    def filters(self, panel: Panel, params: CarryParameters) -> dict[str, Array]:
+        """Return which markets are not crowded, and which have risen; see :func:`lab.strategies.diagnose`."""
+        funding, past_return, _ = (panel[feature] for feature in self.features(params))
+        crowded = funding * (params.payments_per_day * _DAYS) >= params.none_above
+        risen = past_return > params.threshold
+        return {"uncrowded": passed(funding, ~crowded), "risen": passed(past_return, risen)}

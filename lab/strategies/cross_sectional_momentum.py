@@ -14,7 +14,7 @@ from pydantic import Field
 from lab.core.feature import Feature
 from lab.core.panel import Panel
 from lab.features import simple_return, volatility
-from lab.strategies.protocol import Parameters, call_core
+from lab.strategies.protocol import Parameters, call_core, passed
 from lab.strategies.registry import register
 from lab.strategies.sizing import volatility_scale
 from lab.strategies.space import Choice, Dimension, Range
@@ -168,3 +168,12 @@ class CrossSectionalMomentum:
     def signal(self, panel: Panel, params: CrossSectionalMomentumParameters) -> Array:
         """Return weights, shape (T, N); see :class:`lab.strategies.Strategy`."""
         return call_core(self, panel, params)
+
+    def filters(self, panel: Panel, params: CrossSectionalMomentumParameters) -> dict[str, Array]:
+        """Return which markets have risen by more than the threshold, and where there are enough to rank."""
+        past_return, realised = (panel[feature] for feature in self.features(params))
+        late = np.full(past_return.shape, np.nan)
+        late[params.skip_window :] = past_return[: len(late) - params.skip_window]
+        known = ~np.isnan(late) & ~np.isnan(realised)
+        enough = np.broadcast_to(known.sum(axis=1, keepdims=True) >= params.min_markets, known.shape)
+        return {"risen": passed(late, late > params.threshold), "ranked": passed(late, enough)}

@@ -14,7 +14,7 @@ from lab.core.panel import Panel
 from lab.features import compute
 from lab.strategies.protocol import Strategy
 
-__all__ = ["decide", "decide_on_features", "require_history", "total_lookback"]
+__all__ = ["decide", "decide_on_features", "received_close", "require_history", "total_lookback"]
 
 Array = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ def decide(strategy: Strategy[Any], panel: Panel, params: Any) -> Array:
 def decide_on_features(strategy: Strategy[Any], panel: Panel, params: Any) -> Array:
     """Do as :func:`decide` with the features that `panel` already holds, computed once for many params."""
     weights = _checked(strategy, panel, strategy.signal(panel, params), params)
-    return _with_holds(weights, _received(panel), total_lookback(strategy, params) - 1)
+    return _with_holds(weights, received_close(panel), total_lookback(strategy, params) - 1)
 
 
 def require_history(strategy: Strategy[Any], panel: Panel, params: Any, name: str) -> None:
@@ -93,7 +93,7 @@ def require_history(strategy: Strategy[Any], panel: Panel, params: Any, name: st
         Naming strategy, market, needed and available bars.
     """
     needed = total_lookback(strategy, params)
-    there = ~np.isnan(_received(panel))
+    there = ~np.isnan(received_close(panel))
     for column, market in enumerate(panel.markets):
         rows = np.flatnonzero(there[:, column])
         available = len(panel) - int(rows[0]) if len(rows) else 0
@@ -104,7 +104,8 @@ def require_history(strategy: Strategy[Any], panel: Panel, params: Any, name: st
             )
 
 
-def _received(panel: Panel) -> Array:
+def received_close(panel: Panel) -> Array:
+    """Return the closes that were received, shape (T, N); NaN where no bar was."""
     name = RECEIVED["close"]
     return panel[name] if name in panel.fields else panel["close"]
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from lab.core.feature import Feature
 from lab.core.panel import Panel
 from lab.features import simple_return
-from lab.strategies.protocol import Parameters, call_core
+from lab.strategies.protocol import Parameters, call_core, passed
 from lab.strategies.registry import register
 from lab.strategies.sizing import equal_share
 from lab.strategies.space import Choice, Dimension, Range
@@ -132,3 +132,8 @@ class DualMomentum:
     def signal(self, panel: Panel, params: DualMomentumParameters) -> Array:
         """Return weights, shape (T, N); see :class:`lab.strategies.Strategy`."""
         return call_core(self, panel, params)
+
+    def filters(self, panel: Panel, params: DualMomentumParameters) -> dict[str, Array]:
+        """Return which markets have risen by more than the threshold; see :func:`lab.strategies.diagnose`."""
+        past_return = panel[self.features(params)[0]]
+        return {"risen": passed(past_return, past_return > params.threshold)}

@@ -21,6 +21,7 @@ from lab.features import Bars, compute, define, definition_of
 from lab.strategies.decide import total_lookback
 from lab.strategies.protocol import Parameters, Strategy, call_core
 from lab.strategies.registry import register, strategy_of
+from lab.strategies.sizing import capped
 from lab.strategies.space import Choice, Dimension, Range
 from lab.strategies.standing import standing
 
@@ -183,7 +184,8 @@ def core(*arguments: Any) -> Array:
     count = (len(arguments) - 2) // 2
     latest = np.ascontiguousarray(np.stack(arguments[:count]))
     quorum, hold_bars, *shares = arguments[count:]
-    virtual = np.stack([standing(one, hold_bars) for one in latest])
+    # What a member keeps and what it newly wants may exceed its capital together; then all is cut pro rata.
+    virtual = np.stack([capped(standing(one, hold_bars), 1.0, 1.0) for one in latest])
     return _combined(latest, virtual, np.array(shares, dtype=np.float64), quorum)
 
 
@@ -194,8 +196,8 @@ class Ensemble:
     **Rule.** Each member is a family with parameters and a share of the capital. A market's weight is the sum
     over members of ``share * weight``, if members with at least `quorum` of all shares hold it (weight above
     0), else 0. A quorum of 0 is the weighted mean, 0.5 a majority, 1 unanimity. A member that keeps its
-    quantity counts with its last weight, for at most `hold_bars` bars, then as 0; where all keep, so does
-    the ensemble.
+    quantity counts with its last weight, for at most `hold_bars` bars, then as 0 (its weights are scaled to a
+    sum of 1 where new and kept ones exceed it); where all keep, so does the ensemble.
 
     **Hypothesis.** Errors of rules with different windows or ideas are only partly alike: their mean has
     the edge of the average rule with less of its luck, and no window has to be chosen.

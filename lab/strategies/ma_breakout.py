@@ -16,7 +16,7 @@ from lab.core.feature import Feature
 from lab.core.panel import Panel
 from lab.features import atr, highest, lowest, mean, volatility
 from lab.strategies.order_flow import close_location_imbalance, high_low_spread
-from lab.strategies.protocol import Parameters, call_core
+from lab.strategies.protocol import Parameters, call_core, passed
 from lab.strategies.registry import register
 from lab.strategies.sizing import atr_scale, equal_share, volatility_scale
 from lab.strategies.space import Choice, Dimension, Range
@@ -209,3 +209,13 @@ class MaBreakout:
     def signal(self, panel: Panel, params: MaBreakoutParameters) -> Array:
         """Return weights, shape (T, N); see :class:`lab.strategies.Strategy`."""
         return call_core(self, panel, params)
+
+    def filters(self, panel: Panel, params: MaBreakoutParameters) -> dict[str, Array]:
+        """Return where order flow and spread would let an entry pass; see :func:`lab.strategies.diagnose`."""
+        _, _, _, imbalance, spread, _, _ = (panel[feature] for feature in self.features(params))
+        result = {}
+        if params.min_imbalance is not None:
+            result["flow"] = passed(imbalance, imbalance >= params.min_imbalance)
+        if params.max_spread is not None:
+            result["spread"] = passed(spread, spread <= params.max_spread)
+        return result

@@ -15,7 +15,7 @@ from lab.core.settings import Section
 from lab.features import compute
 from lab.strategies.space import Dimension
 
-__all__ = ["Parameters", "Strategy", "call_core", "signal_of"]
+__all__ = ["Parameters", "Strategy", "call_core", "passed", "signal_of"]
 
 Array = NDArray[np.float64]
 
@@ -105,6 +105,11 @@ def call_core(strategy: Strategy[Any], panel: Panel, params: Any, markets: int |
     share = len(panel.markets) if markets is None else markets
     first_bar = int(panel.bar[0]) if len(panel) else 0
     return strategy.core(*arrays, *strategy.numbers(params, markets=share, first_bar=first_bar))
+
+
+def passed(known: Array, condition: NDArray[np.bool_]) -> Array:
+    """Return 1 where a condition holds, 0 where not, NaN where `known` is NaN: what ``filters`` return."""
+    return np.where(np.isnan(known), np.nan, np.where(condition, 1.0, 0.0))
 
 
 def signal_of(strategy: Strategy[Any], *, markets: int | None = None) -> Callable[[Panel, Any], Array]:

@@ -14,7 +14,7 @@ from pydantic import Field
 from lab.core.feature import Feature
 from lab.core.panel import Panel
 from lab.features import simple_return, volatility
-from lab.strategies.protocol import Parameters, call_core
+from lab.strategies.protocol import Parameters, call_core, passed
 from lab.strategies.registry import register
 from lab.strategies.sizing import equal_share, volatility_scale
 from lab.strategies.space import Choice, Dimension, Range
@@ -129,3 +129,12 @@ class TimeSeriesMomentum:
     def signal(self, panel: Panel, params: TimeSeriesMomentumParameters) -> Array:
         """Return weights, shape (T, N); see :class:`lab.strategies.Strategy`."""
         return call_core(self, panel, params)
+
+    def filters(self, panel: Panel, params: TimeSeriesMomentumParameters) -> dict[str, Array]:
+        """Return which markets have risen, and which are calm enough; see :func:`lab.strategies.diagnose`."""
+        past_return, realised = (panel[feature] for feature in self.features(params))
+        largest = math.inf if params.max_volatility is None else params.max_volatility
+        return {
+            "risen": passed(past_return, past_return > params.threshold),
+            "calm": passed(realised, realised <= largest),
+        }

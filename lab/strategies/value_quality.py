@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from lab.core.feature import Feature
 from lab.core.panel import Panel
 from lab.features import mean, volatility
-from lab.strategies.protocol import Parameters, call_core
+from lab.strategies.protocol import Parameters, call_core, passed
 from lab.strategies.registry import register
 from lab.strategies.sizing import equal_share, volatility_scale
 from lab.strategies.space import Choice, Dimension, Range
@@ -170,3 +170,11 @@ class ValueQuality:
     def signal(self, panel: Panel, params: ValueQualityParameters) -> Array:
         """Return weights, shape (T, N); see :class:`lab.strategies.Strategy`."""
         return call_core(self, panel, params)
+
+    def filters(self, panel: Panel, params: ValueQualityParameters) -> dict[str, Array]:
+        """Return which markets are not dear, and whose use keeps up; see :func:`lab.strategies.diagnose`."""
+        mvrv, users, value, usual_users, usual_value, _ = (panel[f] for f in self.features(params))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            quality = (users / value) / (usual_users / usual_value) - 1.0
+        used = passed(quality, quality >= params.min_quality)
+        return {"cheap": passed(mvrv, mvrv < params.none_above), "used": used}

@@ -138,15 +138,17 @@ def ensemble(
 ) -> list[list[float]]:
     """Sum of what the members hold, where enough of them hold."""
     weights = []
+    markets = range(len(members[0][0]))
     for t in range(len(members[0])):
+        last = [[_last([rows[s][i] for s in range(t + 1)], hold_bars) for i in markets] for rows in members]
+        last = [[w / max(1.0, sum(row)) for w in row] for row in last]
         row = []
-        for i in range(len(members[0][0])):
+        for i in markets:
             if all(math.isnan(rows[t][i]) for rows in members):
                 row.append(NAN)
                 continue
-            last = [_last([rows[s][i] for s in range(t + 1)], hold_bars) for rows in members]
-            votes = sum(share for share, w in zip(shares, last, strict=True) if w > 0)
-            total = sum(share * w for share, w in zip(shares, last, strict=True))
+            votes = sum(share for share, held in zip(shares, last, strict=True) if held[i] > 0)
+            total = sum(share * held[i] for share, held in zip(shares, last, strict=True))
             row.append(total if votes >= quorum * sum(shares) - 1e-9 else 0.0)
         weights.append(row)
     return weights

@@ -182,6 +182,7 @@ def test_ensemble(data: st.DataObject, shares: list[float], quorum: float, hold_
     weights = Ensemble.core(*made, quorum, hold_bars, *shares)
     expected = oracle.ensemble(rows(made), shares, quorum=quorum, hold_bars=hold_bars)
     np.testing.assert_allclose(weights, expected, rtol=1e-14, atol=0)
+    assert np.nansum(weights, axis=1).max() <= sum(shares) + 1e-12
 
 
 @given(features(POSITIVE, POSITIVE, POSITIVE, POSITIVE), st.integers(1, 6), st.sampled_from([0.5, 1.0]))
