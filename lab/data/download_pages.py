@@ -78,7 +78,8 @@ class Page:
             "rows": [[_plain(value) for value in row[:6]] for row in self.rows],
             "body": self.body,
         }
-        return gzip.compress(canonical_json(document).encode(), mtime=0)
+        # The level that costs a third of the best one's time for the same size within a few per cent.
+        return gzip.compress(canonical_json(document).encode(), compresslevel=6, mtime=0)
 
 
 def _plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import re
@@ -87,10 +88,12 @@ def read_binance(path: Path, *, named: bool = False) -> Table:
     Raises
     ------
     DataError
-        If the archive holds anything but one CSV file, unpacks to more than a gigabyte or two hundred times
-        its size, or is damaged; if the rows are no klines.
+        If the file is not the one whose checksum lies beside it; if the archive holds anything but one CSV
+        file, unpacks to more than a gigabyte or two hundred times its size, or is damaged; if the rows are
+        no klines.
     """
     name, data = path.name, _bytes(path)
+    _check_published(path, data)
     if data[:4] == b"PK\x03\x04":
         name, data = _unzipped(data, name)
     first = data.split(b"\n", 1)[0]
@@ -114,6 +117,19 @@ def read_binance(path: Path, *, named: bool = False) -> Table:
     symbol = None if named else binance_symbol(path.name) or binance_symbol(name)
     mapping = {"ts": "open_time", **({"symbol": symbol} if symbol else {})}
     return Table(frame, mapping, _binance_timeframe(frame))
+
+
+def _check_published(path: Path, data: bytes) -> None:
+    """Compare with the checksum that is published beside the file, where that was fetched, too."""
+    beside = path.with_name(f"{path.name}.CHECKSUM")
+    if not beside.is_file() or beside.stat().st_size > 4_096:
+        return
+    published = beside.read_bytes().split()[:1]
+    if (
+        published
+        and published[0].decode("ascii", errors="replace").lower() != hashlib.sha256(data).hexdigest()
+    ):
+        raise DataError(f"the file is not the one that {beside.name} tells of; fetch it again")
 
 
 def binance_symbol(name: str) -> str | None:

@@ -190,6 +190,14 @@ def test_a_fault_that_passes_leaves_no_trace(url, source, tmp_path, fault):
     assert stored(tmp_path).equals(expected(source))
 
 
+def test_an_answer_that_never_comes_is_asked_for_again(url, source, tmp_path):
+    control(url, "fault", path=KLINES, nth=2, kind="hang", milliseconds=3_000)
+    made = feed(url)
+    made.client.timeout = 500
+    download(made, SYMBOLS, "1d", root=tmp_path, since=START, page_bars=9)
+    assert stored(tmp_path).equals(expected(source))
+
+
 @pytest.mark.parametrize("path", ["/api/v3/time", "/api/v3/exchangeInfo"])
 def test_faults_of_other_answers_pass_as_well(url, source, tmp_path, path):
     control(url, "fault", path=path, nth=[1, 2], kind="cut")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -154,6 +155,16 @@ def test_a_symbol_comes_from_the_name_only_where_it_is_certain():
         binance_symbol("BTCAEUR-1d-2024-01.csv")
     with pytest.raises(DataError, match="ends in no known currency"):
         binance_symbol("BTCXYZ-1d-2024-01.csv")
+
+
+def test_the_published_checksum_is_compared_where_it_lies_beside_the_file(tmp_path):
+    name = "BTCUSDT-1d-2024-12.zip"
+    path = put(tmp_path, name, zipped({"BTCUSDT-1d-2024-12.csv": klines(2024)}))
+    beside = put(tmp_path, f"{name}.CHECKSUM", f"{'0' * 64}  {name}\n")
+    (verdict,) = importing(tmp_path / "root", path)
+    assert f"not the one that {name}.CHECKSUM tells of" in verdict.error
+    beside.write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n")
+    assert importing(tmp_path / "root", path)[0].ok
 
 
 def test_a_symbol_that_is_given_beats_the_name(tmp_path):
