@@ -30,7 +30,7 @@ def show(
 
 @app.command(epilog="Example: mnemo config schema strategy > strategy.schema.json")
 def schema(
-    kind: Annotated[str, typer.Argument(help="strategy, portfolio or quality.")],
+    kind: Annotated[str, typer.Argument(help="strategy, portfolio, quality or universe.")],
 ) -> None:
     """Print the JSON schema of a kind of file."""
     from lab.pipeline.settings import schema_of

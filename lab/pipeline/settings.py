@@ -8,6 +8,7 @@ from typing import Any
 
 from lab.core.errors import ConfigError
 from lab.core.settings.quality import QualitySettings
+from lab.data.download_result import UniverseFile
 from lab.data.quality import default_settings
 from lab.strategies import Portfolio, StrategyInstance, families, load, load_portfolio
 from lab.strategies.instance import InstanceConfig
@@ -49,7 +50,9 @@ def schema_of(kind: str) -> dict[str, Any]:
         return PortfolioConfig.model_json_schema()
     if kind == "quality":
         return QualitySettings.model_json_schema()
-    raise ConfigError(f"no schema called {kind!r}; there are strategy, portfolio and quality")
+    if kind == "universe":
+        return UniverseFile.model_json_schema()
+    raise ConfigError(f"no schema called {kind!r}; there are strategy, portfolio, quality and universe")
 
 
 def family_rows() -> list[dict[str, Any]]:

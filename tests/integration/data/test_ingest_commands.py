@@ -16,6 +16,8 @@ import pytest
 
 from lab.cli import main
 from lab.data.synthetic import synthetic_market
+from lab.pipeline.settings import schema_of
+from tests.oracle.killing import snapshot
 from tests.oracle.loopback_server import control, loopback
 
 pytestmark = pytest.mark.integration
@@ -105,10 +107,23 @@ def test_ingest_says_what_is_wrong_and_with_which_code(url, tmp_path):
     done = mnemo("ingest", "binance", "--universe", file, *where)
     assert done.returncode == 2
     assert "universe.yaml:3: colour: unknown key; allowed: exchange, symbols, timeframe" in done.stderr
+    assert schema_of("universe")["additionalProperties"] is False
     control(url, "fault", path="/api/v3/klines", kind="status", status=418, retry_after=7_200)
     done = mnemo("ingest", "binance", "AAA/USDT", "--timeframe", "1d", "--since", "2024-01-20", *where)
     assert done.returncode == 4
     assert "too many requests" in done.stderr
+
+
+def test_what_was_downloaded_is_rebuilt_byte_for_byte(url, tmp_path):
+    where = ("--base-url", url, "--root", tmp_path)
+    answer("ingest", "binance", "AAA/USDT", "AAB/USDT", "--timeframe", "1d", "--since", "2024-01-20", *where)
+    control(url, "clock", advance_ms=86_400_000)
+    answer("ingest", "binance", "AAA/USDT", "AAB/USDT", "--timeframe", "1d", *where)
+    before = snapshot(tmp_path / "data" / "raw")
+    (rebuilt,) = answer("rebuild", "--root", tmp_path)
+    assert (rebuilt["dataset"], rebuilt["differing"], rebuilt["damaged"]) == ("binance/1d", [], [])
+    assert rebuilt["identical"] == rebuilt["months"] == 2
+    assert snapshot(tmp_path / "data" / "raw") == before
 
 
 def test_discover_and_universe_answer_for_an_instant(url, tmp_path):
