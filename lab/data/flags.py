@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from feature_store.atomic import exclusive, write_bytes
 from lab.core.errors import ConfigError, DataError
 from lab.data.catalog import store_errors
 
-__all__ = ["SCOPES", "Flag", "blocks", "flags", "set_flag"]
+__all__ = ["SCOPES", "Flag", "blocking", "blocks", "flags", "set_flag"]
 
 SCHEMA_VERSION: Final = 1
 SCOPES: Final = ("exchange", "market", "timeframe", "family", "instance")
@@ -104,10 +104,15 @@ def blocks(root: Path, at: datetime, **who: str) -> list[Flag]:
     **who : str
         What is asked about: ``exchange, market, timeframe, family, instance``, as far as it has them.
     """
+    return blocking(flags(root, at=at), **who)
+
+
+def blocking(changes: Iterable[Flag], **who: str) -> list[Flag]:
+    """Return those of some changes, oldest first, that block something: of each scope the latest counts."""
     unknown = [name for name in who if name not in SCOPES]
     if unknown:
         raise ConfigError(f"flags know no {unknown[0]}; expected some of {', '.join(SCOPES)}")
-    latest = {tuple(flag.scope.items()): flag for flag in flags(root, at=at)}
+    latest = {tuple(flag.scope.items()): flag for flag in changes}
     return [
         flag
         for scope, flag in latest.items()

@@ -13,6 +13,7 @@ from lab.core.errors import ConfigError
 from lab.core.market import Market
 from lab.core.timeframe import Timeframe
 from lab.data.catalog import Catalog, store_errors
+from lab.data.flags import blocking, flags
 from lab.data.listings import LISTING_SCHEMA, SEEN, events, listings
 
 __all__ = ["quote_volumes", "universe"]
@@ -52,7 +53,8 @@ def universe(
     Returns
     -------
     polars.DataFrame
-        ``market, exchange, symbol, listed, delisted, source, quote_volume, liquid``, sorted by market.
+        ``market, exchange, symbol, listed, delisted, source, blocked, quote_volume, liquid``, sorted by
+        market. ``blocked`` has the reasons of the flags that were set then, empty without any.
         ``source`` is ``bars`` where listings are not known and stored bars speak instead, and ``seen`` for
         what was there at the first discovery: listed then, or when its bars begin; ``quote_volume`` is null
         without bars in the window, and such a market is not liquid.
@@ -81,6 +83,12 @@ def universe(
     )
     volumes = quote_volumes(root, there["market"].to_list(), at, window_days=window_days)
     liquid = (pl.col("quote_volume") >= min_quote_volume).fill_null(False).alias("liquid")
+    changes = flags(root, at=at)
+    blocked = [
+        "; ".join(flag.reason for flag in blocking(changes, exchange=venue, market=market))
+        for market, venue in there.select("market", "exchange").iter_rows()
+    ]
+    there = there.with_columns(pl.Series("blocked", blocked, dtype=pl.String))
     return there.join(volumes, on="market", how="left").with_columns(liquid).sort("market")
 
 

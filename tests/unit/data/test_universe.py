@@ -160,6 +160,22 @@ def test_a_flag_blocks_whatever_has_all_of_its_scope_from_its_time_on(tmp_path):
     assert len(flags(tmp_path)) == 3
 
 
+def test_the_universe_says_what_was_switched_off_then(tmp_path):
+    start = datetime(2022, 1, 1, tzinfo=UTC)
+    both = pl.concat([bars("binance:A/USDT", start, 9), bars("binance:B/USDT", start, 9)])
+    Catalog(tmp_path).append(both, timeframe="1d", known_at=NOW)
+    flag(tmp_path, False, start + 3 * DAY, market="binance:A/USDT")
+    flag(tmp_path, False, start + 5 * DAY, exchange="binance")
+    flag(tmp_path, True, start + 6 * DAY, market="binance:A/USDT")
+    for day, blocked in (
+        (2, ["", ""]),
+        (3, ["test", ""]),
+        (5, ["test; test", "test"]),
+        (6, ["test", "test"]),
+    ):
+        assert universe(tmp_path, start + day * DAY)["blocked"].to_list() == blocked
+
+
 def test_flags_keep_their_history_and_say_why(tmp_path):
     flag(tmp_path, False, NOW, instance="x")
     for change, message in (
