@@ -24,7 +24,7 @@ __all__ = ["compute", "compute_frame"]
 Array = NDArray[np.float64]
 
 # Cells of a piece: its intermediate arrays stay in the processor's cache.
-_PIECE_CELLS: Final = 1 << 18
+_PIECE_CELLS: Final = 1 << 17
 # A piece is computed together with the bars before it; of those there are at most this share.
 _WARM_UP_SHARE: Final = 4
 # Fewer cells than this are done before a second thread has started.

@@ -63,8 +63,8 @@ def _minus_di(feature: Feature, bars: Bars) -> Array:
 @define("adx", version="1", inputs=_BARS, lookback=_wilder_twice)
 def _adx(feature: Feature, bars: Bars) -> Array:
     up, down = _movement(feature, bars, 1.0), _movement(feature, bars, -1.0)
-    index = frozen(100.0 * np.abs(up - down) / (up + down))
-    return wilder_mean(index, bars.first_bar, feature["window"], feature["min_valid"])
+    index = frozen(kernels.share_of_sum(up, down, True))
+    return 100.0 * wilder_mean(index, bars.first_bar, feature["window"], feature["min_valid"])
 
 
 def _aroon(feature: Feature, bars: Bars, sign: float) -> Array:

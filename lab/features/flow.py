@@ -81,15 +81,15 @@ def _amihud(feature: Feature, bars: Bars) -> Array:
 @define("money_flow_index", version="1", inputs=("high", "low", "close", "volume"), lookback=bars_of_changes)
 def _money_flow_index(feature: Feature, bars: Bars) -> Array:
     high, low, close, volume = bars.columns
-    typical = frozen((high + low + close) / 3.0)
+    typical = frozen(kernels.typical_price(high, low, close))
     flow = kernels.signed_volume(typical, frozen(typical * volume))
-    up = np.where(flow < 0.0, 0.0, flow)
-    return 100.0 * _share(up, np.abs(flow), feature, bars)
+    moved = _total(np.abs(flow), feature, bars)
+    return np.where(moved > 0.0, 50.0 + 50.0 * (_total(flow, feature, bars) / moved), np.nan)
 
 
 def _average_price(feature: Feature, bars: Bars) -> Array:
     high, low, close, volume = bars.columns
-    typical = (high + low + close) / 3.0
+    typical = kernels.typical_price(high, low, close)
     return _share(typical * volume, volume, feature, bars)
 
 

@@ -43,7 +43,7 @@ def _rsi(feature: Feature, bars: Bars) -> Array:
     window, share = feature["window"], feature["min_valid"]
     up, down = (frozen(kernels.moves(bars.columns[0], sign)) for sign in (1.0, -1.0))
     gain, loss = (wilder_mean(side, bars.first_bar, window, share) for side in (up, down))
-    return 100.0 * gain / (gain + loss)
+    return 100.0 * kernels.share_of_sum(gain, loss, False)
 
 
 @define("chande_momentum", version="1", lookback=bars_of_changes)
@@ -60,7 +60,7 @@ def _place(feature: Feature, bars: Bars) -> Array:
     window, least = feature["window"], least_valid(feature["min_valid"], feature["window"])
     top = kernels.highest_in_window(high, bars.first_bar, window, least)
     bottom = kernels.lowest_in_window(low, bars.first_bar, window, least)
-    return np.where(top > bottom, (close - bottom) / (top - bottom), np.nan)
+    return kernels.place_between(close, bottom, top)
 
 
 _BARS = ("high", "low", "close")
@@ -92,10 +92,9 @@ def _williams_r(feature: Feature, bars: Bars) -> Array:
 def _commodity_channel(feature: Feature, bars: Bars) -> Array:
     high, low, close = bars.columns
     window, least = feature["window"], least_valid(feature["min_valid"], feature["window"])
-    typical = frozen((high + low + close) / 3.0)
-    center = kernels.mean_of_window(typical, bars.first_bar, window, least)
-    spread = kernels.shape_of_window(typical, window, least, kernels.ABSOLUTE_DEVIATION)
-    return np.where(spread > 0.0, (typical - center) / (0.015 * spread), np.nan)
+    typical = frozen(kernels.typical_price(high, low, close))
+    away = kernels.shape_of_window(typical, window, least, kernels.DEVIATIONS_AWAY)
+    return away / 0.015
 
 
 def rsi(column: str, window: int, *, min_valid: float = 0.8) -> Feature:

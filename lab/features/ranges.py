@@ -91,24 +91,19 @@ def _wilder_atr(feature: Feature, bars: Bars) -> Array:
     return wilder_mean(ranges, bars.first_bar, feature["window"], feature["min_valid"])
 
 
-def _band(feature: Feature, bars: Bars) -> tuple[Array, Array]:
-    """Return the middle of the band, and how far its rims are from it."""
+def _band(feature: Feature, bars: Bars, what: int) -> Array:
     window, least = feature["window"], least_valid(feature["min_valid"], feature["window"], least=2)
-    x, first, what = bars.columns[0], bars.first_bar, kernels.POPULATION_DEVIATION
-    spread = kernels.moments_of_window(x, first, window, least, what)
-    return kernels.mean_of_window(x, first, window, least), feature["deviations"] * spread
+    return kernels.moments_of_window(bars.columns[0], bars.first_bar, window, least, what)
 
 
 @define("bollinger_width", version="1", lookback=bars_of_window)
 def _bollinger_width(feature: Feature, bars: Bars) -> Array:
-    middle, rim = _band(feature, bars)
-    return 2.0 * rim / middle
+    return 2.0 * feature["deviations"] * _band(feature, bars, kernels.RELATIVE_DEVIATION)
 
 
 @define("bollinger_percent", version="1", lookback=bars_of_window)
 def _bollinger_percent(feature: Feature, bars: Bars) -> Array:
-    middle, rim = _band(feature, bars)
-    return np.where(rim > 0.0, 0.5 + (bars.columns[0] - middle) / (2.0 * rim), np.nan)
+    return 0.5 + _band(feature, bars, kernels.POPULATION_ZSCORE) / (2.0 * feature["deviations"])
 
 
 def parkinson(window: int, *, min_valid: float = 0.8) -> Feature:

@@ -96,7 +96,7 @@ EVERY = OF_ONE_MARKET + OF_THE_UNIVERSE
 
 
 def make_panel(seed: int, rows: int = 260, markets: int = 5, holes: float = 0.05) -> Panel:
-    """Return random bars of any magnitude, some missing, with equal prices, flat bars and no volume at times."""
+    """Return random bars of any magnitude, some missing, with equal prices and no volume at times."""
     generator = np.random.default_rng(seed)
     bar = np.arange(400_003 + seed, 400_003 + seed + rows)
     scale = 10.0 ** generator.integers(-8, 6, markets)

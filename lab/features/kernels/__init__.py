@@ -12,16 +12,21 @@ from lab.features.kernels.changes import (
     log_changes,
     log_ratio,
     moves,
+    place_between,
     relative_change,
     scaled,
+    share_of_sum,
     signed_volume,
     true_range,
+    typical_price,
 )
 from lab.features.kernels.extremes import age_of_extreme, highest_in_window, lowest_in_window
 from lab.features.kernels.lines import ENDPOINT, SLOPE, WEIGHTED_MEAN, line_of_window
 from lab.features.kernels.moments import (
     DEVIATION,
     POPULATION_DEVIATION,
+    POPULATION_ZSCORE,
+    RELATIVE_DEVIATION,
     VARIANCE,
     ZSCORE,
     mean_of_window,
@@ -30,7 +35,13 @@ from lab.features.kernels.moments import (
 )
 from lab.features.kernels.order import QUANTILE, RANK, order_of_window
 from lab.features.kernels.pairs import BETA, CORRELATION, pairs_of_window
-from lab.features.kernels.shape import ABSOLUTE_DEVIATION, KURTOSIS, SKEWNESS, shape_of_window
+from lab.features.kernels.shape import (
+    ABSOLUTE_DEVIATION,
+    DEVIATIONS_AWAY,
+    KURTOSIS,
+    SKEWNESS,
+    shape_of_window,
+)
 from lab.features.kernels.smoothing import decayed_mean
 from lab.features.kernels.universe import rank_in_row, zscore_in_row
 
@@ -39,6 +50,7 @@ __all__ = [
     "BETA",
     "CORRELATION",
     "DEVIATION",
+    "DEVIATIONS_AWAY",
     "ENDPOINT",
     "FIRST",
     "HIGHEST",
@@ -46,8 +58,10 @@ __all__ = [
     "LAST",
     "LOWEST",
     "POPULATION_DEVIATION",
+    "POPULATION_ZSCORE",
     "QUANTILE",
     "RANK",
+    "RELATIVE_DEVIATION",
     "SKEWNESS",
     "SLOPE",
     "SUM",
@@ -69,12 +83,15 @@ __all__ = [
     "moves",
     "order_of_window",
     "pairs_of_window",
+    "place_between",
     "rank_in_row",
     "relative_change",
     "scaled",
     "shape_of_window",
+    "share_of_sum",
     "signed_volume",
     "total_of_window",
     "true_range",
+    "typical_price",
     "zscore_in_row",
 ]

@@ -8,15 +8,20 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from lab.features.kernels.lanes import blank
+
 __all__ = [
     "directional_movement",
     "log_changes",
     "log_ratio",
     "moves",
+    "place_between",
     "relative_change",
     "scaled",
+    "share_of_sum",
     "signed_volume",
     "true_range",
+    "typical_price",
 ]
 
 
@@ -24,7 +29,7 @@ __all__ = [
 def relative_change(x: Any, bars: int) -> Any:
     """Return ``x[t] / x[t - bars] - 1``; NaN in the first `bars` rows and where either end is NaN or 0."""
     rows, columns = x.shape
-    out = np.full((rows, columns), np.nan)
+    out = blank(rows, columns, bars)
     for t in range(bars, rows):
         for j in range(columns):
             before = x[t - bars, j]
@@ -49,7 +54,7 @@ def log_changes(x: Any, bars: int) -> Any:
 def true_range(high: Any, low: Any, close: Any) -> Any:
     """Return the largest of high - low and the distances of both to the previous close; NaN in row 0."""
     rows, columns = close.shape
-    out = np.full((rows, columns), np.nan)
+    out = blank(rows, columns, 1)
     for t in range(1, rows):
         for j in range(columns):
             before = close[t - 1, j]
@@ -91,7 +96,7 @@ def log_ratio(x: Any, y: Any) -> Any:
 def moves(x: Any, sign: float) -> Any:
     """Return the part of ``sign * (x[t] - x[t - 1])`` above 0, else 0; NaN in row 0 and where an end is."""
     rows, columns = x.shape
-    out = np.full((rows, columns), np.nan)
+    out = blank(rows, columns, 1)
     for t in range(1, rows):
         for j in range(columns):
             move = sign * (x[t, j] - x[t - 1, j])
@@ -103,7 +108,7 @@ def moves(x: Any, sign: float) -> Any:
 def directional_movement(high: Any, low: Any, sign: float) -> Any:
     """Return Wilder's directional movement, up for `sign` 1 and down for -1; NaN where an end is missing."""
     rows, columns = high.shape
-    out = np.full((rows, columns), np.nan)
+    out = blank(rows, columns, 1)
     for t in range(1, rows):
         for j in range(columns):
             up = high[t, j] - high[t - 1, j]
@@ -119,11 +124,47 @@ def directional_movement(high: Any, low: Any, sign: float) -> Any:
 def signed_volume(price: Any, volume: Any) -> Any:
     """Return the volume with the sign of the price change, 0 without one; NaN where an end is missing."""
     rows, columns = price.shape
-    out = np.full((rows, columns), np.nan)
+    out = blank(rows, columns, 1)
     for t in range(1, rows):
         for j in range(columns):
             change = price[t, j] - price[t - 1, j]
             flow = volume[t, j] if change > 0.0 else -volume[t, j]
             flow = 0.0 if change == 0.0 else flow
             out[t, j] = np.nan if math.isnan(change) or math.isnan(volume[t, j]) else flow
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def typical_price(high: Any, low: Any, close: Any) -> Any:
+    """Return the mean of high, low and close."""
+    rows, columns = close.shape
+    out = np.empty((rows, columns))
+    for t in range(rows):
+        for j in range(columns):
+            out[t, j] = (high[t, j] + low[t, j] + close[t, j]) / 3.0
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def place_between(x: Any, low: Any, high: Any) -> Any:
+    """Return where `x` lies between `low` (0) and `high` (1); NaN where the two are equal."""
+    rows, columns = x.shape
+    out = np.empty((rows, columns))
+    for t in range(rows):
+        for j in range(columns):
+            span = high[t, j] - low[t, j]
+            place = (x[t, j] - low[t, j]) / span
+            out[t, j] = place if span > 0.0 else np.nan
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def share_of_sum(x: Any, y: Any, difference: bool) -> Any:
+    """Return ``x / (x + y)``, or ``abs(x - y) / (x + y)``; NaN where the sum is 0."""
+    rows, columns = x.shape
+    out = np.empty((rows, columns))
+    for t in range(rows):
+        for j in range(columns):
+            part = abs(x[t, j] - y[t, j]) if difference else x[t, j]
+            out[t, j] = part / (x[t, j] + y[t, j])
     return out

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from lab.features.kernels.lanes import blank
+
 __all__ = ["age_of_extreme", "highest_in_window", "lowest_in_window"]
 
 
@@ -26,7 +28,7 @@ def lowest_in_window(x: Any, first_bar: int, window: int, least: int) -> Any:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _extreme(x: Any, first_bar: int, window: int, least: int, sign: float) -> Any:
     rows, columns = x.shape
-    out = np.full((rows, columns), np.nan)
+    out = blank(rows, columns, window - 1)
     tail_best = np.full((window + 1, columns), -np.inf)
     tail_count = np.zeros((window + 1, columns))
     head_best = np.full(columns, -np.inf)
@@ -63,33 +65,43 @@ def age_of_extreme(x: Any, first_bar: int, window: int, least: int, sign: float)
     Of equal values the most recent counts; NaN where fewer than `least` are valid.
     """
     rows, columns = x.shape
-    out = np.full((rows, columns), np.nan)
+    out = blank(rows, columns, window - 1)
     # Best value, its row, count of valid values: of the end of the previous block, and of the block so far.
-    tail = np.zeros((window + 1, 3, columns))
-    tail[:, 0] = -np.inf
-    head = tail[window].copy()
+    tail = np.zeros((3, window + 1, columns))
+    tail[0] = -np.inf
+    head = tail[:, window].copy()
     for t in range(rows):
         place = (first_bar + t) % window
         if place == 0:
-            head[:] = tail[window]
+            head[:] = tail[:, window]
             for age in range(min(window, t)):
                 slot = window - 1 - age
+                row = t - 1.0 - age
                 for j in range(columns):
-                    value = sign * x[t - 1 - age, j]
-                    better = value > tail[slot + 1, 0, j]
-                    tail[slot, 0, j] = value if better else tail[slot + 1, 0, j]
-                    tail[slot, 1, j] = t - 1.0 - age if better else tail[slot + 1, 1, j]
-                    tail[slot, 2, j] = tail[slot + 1, 2, j] + (0.0 if math.isnan(value) else 1.0)
+                    kept = tail[1, slot + 1, j]
+                    better = sign * x[t - 1 - age, j] > tail[0, slot + 1, j]
+                    tail[1, slot, j] = row if better else kept
+                for j in range(columns):
+                    value, best = sign * x[t - 1 - age, j], tail[0, slot + 1, j]
+                    tail[0, slot, j] = value if value > best else best
+                for j in range(columns):
+                    valid = 0.0 if math.isnan(x[t - 1 - age, j]) else 1.0
+                    tail[2, slot, j] = tail[2, slot + 1, j] + valid
         for j in range(columns):
-            value = sign * x[t, j]
-            better = value >= head[0, j]
-            head[0, j] = value if better else head[0, j]
-            head[1, j] = float(t) if better else head[1, j]
-            head[2, j] += 0.0 if math.isnan(value) else 1.0
+            kept = head[1, j]
+            head[1, j] = float(t) if sign * x[t, j] >= head[0, j] else kept
+        for j in range(columns):
+            value, best = sign * x[t, j], head[0, j]
+            head[0, j] = value if value >= best else best
+        for j in range(columns):
+            head[2, j] += 0.0 if math.isnan(x[t, j]) else 1.0
         if t >= window - 1:
             for j in range(columns):
-                newer = head[0, j] >= tail[place + 1, 0, j]
-                at = head[1, j] if newer else tail[place + 1, 1, j]
-                enough = tail[place + 1, 2, j] + head[2, j] >= least
-                out[t, j] = t - at if enough else np.nan
+                newer = head[1, j]
+                older = tail[1, place + 1, j]
+                at = newer if head[0, j] >= tail[0, place + 1, j] else older
+                out[t, j] = t - at
+            for j in range(columns):
+                age_ = out[t, j]
+                out[t, j] = age_ if tail[2, place + 1, j] + head[2, j] >= least else np.nan
     return out

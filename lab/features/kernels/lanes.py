@@ -22,6 +22,7 @@ __all__ = [
     "add_away",
     "add_product",
     "add_valid",
+    "blank",
     "count_of_parts",
     "keep_first",
     "product_of_parts",
@@ -30,6 +31,14 @@ __all__ = [
     "spread_of_parts",
     "sum_of_parts",
 ]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def blank(rows: int, columns: int, first: int) -> Any:
+    """Return an array whose first rows are NaN, and whose others will all be written."""
+    out = np.empty((rows, columns))
+    out[: min(first, rows)] = np.nan
+    return out
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)

@@ -11,6 +11,7 @@ from numba import njit
 from lab.features.kernels.lanes import (
     add_away,
     add_valid,
+    blank,
     count_of_parts,
     keep_first,
     rim,
@@ -45,7 +46,7 @@ def line_of_window(x: Any, first_bar: int, window: int, least: int, what: int) -
         bar) or ``ENDPOINT`` (the line at bar t).
     """
     rows, columns = x.shape
-    out = np.full((rows, columns), np.nan)
+    out = blank(rows, columns, window - 1)
     parts = np.zeros((5, window + 2, columns))
     centers, work = np.zeros((2, columns)), np.empty((6, columns))
     head = window + 1

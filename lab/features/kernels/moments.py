@@ -12,6 +12,7 @@ from lab.features.kernels.lanes import (
     add_away,
     add_product,
     add_valid,
+    blank,
     count_of_parts,
     keep_first,
     rim,
@@ -23,6 +24,8 @@ from lab.features.kernels.lanes import (
 __all__ = [
     "DEVIATION",
     "POPULATION_DEVIATION",
+    "POPULATION_ZSCORE",
+    "RELATIVE_DEVIATION",
     "VARIANCE",
     "ZSCORE",
     "mean_of_window",
@@ -34,13 +37,15 @@ DEVIATION: Final = 1
 ZSCORE: Final = 2
 VARIANCE: Final = 3
 POPULATION_DEVIATION: Final = 4
+POPULATION_ZSCORE: Final = 5
+RELATIVE_DEVIATION: Final = 6
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def total_of_window(x: Any, first_bar: int, window: int, least: int) -> Any:
     """Return the sum of the valid values in each window, NaN where fewer than `least` are valid."""
     rows, columns = x.shape
-    out = np.full((rows, columns), np.nan)
+    out = blank(rows, columns, window - 1)
     tail_sum = np.zeros((window + 1, columns))
     tail_count = np.zeros((window + 1, columns))
     head_sum = np.zeros(columns)
@@ -77,7 +82,7 @@ def mean_of_window(x: Any, first_bar: int, window: int, least: int) -> Any:
     exactly their value as mean, and large prices that hardly move keep their digits.
     """
     rows, columns = x.shape
-    out = np.full((rows, columns), np.nan)
+    out = blank(rows, columns, window - 1)
     parts = np.zeros((2, window + 2, columns))
     centers, work = np.zeros((2, columns)), np.empty((2, columns))
     head = window + 1
@@ -123,11 +128,12 @@ def moments_of_window(x: Any, first_bar: int, window: int, least: int, what: int
     window, least : int
         Bars per window, and how many of them must be valid.
     what : int
-        ``DEVIATION`` and ``VARIANCE`` (divisor n - 1), ``POPULATION_DEVIATION`` (divisor n) or ``ZSCORE``
-        (NaN where the deviation is 0).
+        ``DEVIATION``, ``VARIANCE`` or ``ZSCORE`` (divisor n - 1); ``POPULATION_DEVIATION`` and
+        ``POPULATION_ZSCORE`` (divisor n); ``RELATIVE_DEVIATION``, the population's over the mean. A z-score
+        is NaN where the deviation is 0.
     """
     rows, columns = x.shape
-    out = np.full((rows, columns), np.nan)
+    out = blank(rows, columns, window - 1)
     parts = np.zeros((3, window + 2, columns))
     centers, work = np.zeros((2, columns)), np.empty((4, columns))
     head = window + 1
@@ -166,7 +172,7 @@ def _finish(
 ) -> None:
     """Turn sums of distances (work[1]), of squares (work[2]) and counts (work[3]) into the result."""
     columns = x.shape[1]
-    less = 0.0 if what == POPULATION_DEVIATION else 1.0
+    less = 0.0 if what >= POPULATION_DEVIATION else 1.0
     for j in range(columns):
         count = work[3, j]
         variance = work[2, j] / (count - less)
@@ -174,7 +180,12 @@ def _finish(
     if what != VARIANCE:
         for j in range(columns):
             out[t, j] = math.sqrt(out[t, j])
-    if what == ZSCORE:
+    if what == RELATIVE_DEVIATION:
+        for j in range(columns):
+            first, second = centers[0, j], centers[1, j]
+            center = first if parts[0, tail, j] > 0.0 else second
+            out[t, j] = out[t, j] / (center + work[1, j] / work[3, j])
+    if what in (ZSCORE, POPULATION_ZSCORE):
         for j in range(columns):
             first, second, deviation = centers[0, j], centers[1, j], out[t, j]
             center = first if parts[0, tail, j] > 0.0 else second

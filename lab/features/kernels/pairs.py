@@ -12,6 +12,7 @@ from lab.features.kernels.lanes import (
     add_away,
     add_product,
     add_valid,
+    blank,
     count_of_parts,
     keep_first,
     product_of_parts,
@@ -46,7 +47,7 @@ def pairs_of_window(x: Any, y: Any, first_bar: int, window: int, least: int, wha
         ``CORRELATION`` (in [-1, 1]; NaN where a column is constant) or ``BETA`` (NaN where `y` is).
     """
     rows, columns = x.shape
-    out = np.full((rows, columns), np.nan)
+    out = blank(rows, columns, window - 1)
     parts = np.zeros((6, window + 2, columns))
     # Centres of x and y, of the tail (0, 1) and of the head (2, 3).
     centers, work = np.zeros((4, columns)), np.empty((8, columns))

@@ -8,13 +8,14 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
-from lab.features.kernels.lanes import add_away, add_valid, rim
+from lab.features.kernels.lanes import add_away, add_valid, blank, rim
 
-__all__ = ["ABSOLUTE_DEVIATION", "KURTOSIS", "SKEWNESS", "shape_of_window"]
+__all__ = ["ABSOLUTE_DEVIATION", "DEVIATIONS_AWAY", "KURTOSIS", "SKEWNESS", "shape_of_window"]
 
 ABSOLUTE_DEVIATION: Final = 0
 SKEWNESS: Final = 1
 KURTOSIS: Final = 2
+DEVIATIONS_AWAY: Final = 3
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -32,11 +33,12 @@ def shape_of_window(x: Any, window: int, least: int, what: int) -> Any:
     window, least : int
         Bars per window, and how many of them must be valid.
     what : int
-        ``ABSOLUTE_DEVIATION`` from the mean, ``SKEWNESS`` (m3 / m2 ** 1.5) or ``KURTOSIS`` (m4 / m2 ** 2, 3
+        ``ABSOLUTE_DEVIATION`` from the mean, ``DEVIATIONS_AWAY`` (distance of row t from the mean over that;
+        NaN where it is 0), ``SKEWNESS`` (m3 / m2 ** 1.5) or ``KURTOSIS`` (m4 / m2 ** 2, 3
         for a normal distribution), moments with divisor n; the last two are NaN where the values are equal.
     """
     rows, columns = x.shape
-    out = np.full((rows, columns), np.nan)
+    out = blank(rows, columns, window - 1)
     sums = np.empty((4, 1, columns))  # count, distances, low powers, high powers
     center = np.empty((1, columns))
     for t in range(window - 1, rows):
@@ -57,6 +59,12 @@ def shape_of_window(x: Any, window: int, least: int, what: int) -> Any:
             ratio = high / scale
             ratio = ratio if low > 0.0 else np.nan
             out[t, j] = low if what == ABSOLUTE_DEVIATION else ratio
+        if what == DEVIATIONS_AWAY:
+            for j in range(columns):
+                away, low = (x[t, j] - center[0, j]) - sums[1, 0, j], sums[2, 0, j] / sums[0, 0, j]
+                enough = low > 0.0 and sums[0, 0, j] >= least
+                away = away / low
+                out[t, j] = away if enough else np.nan
     return out
 
 
@@ -64,7 +72,7 @@ def shape_of_window(x: Any, window: int, least: int, what: int) -> Any:
 def _add_powers(x: Any, t: int, center: Any, sums: Any, what: int) -> None:
     """Add absolute or second powers of the distances from the mean to sum 2, third or fourth to sum 3."""
     columns = x.shape[1]
-    if what == ABSOLUTE_DEVIATION:
+    if what in (ABSOLUTE_DEVIATION, DEVIATIONS_AWAY):
         for j in range(columns):
             away = abs((x[t, j] - center[0, j]) - sums[1, 0, j])
             sums[2, 0, j] += 0.0 if math.isnan(away) else away

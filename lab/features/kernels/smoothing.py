@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from lab.features.kernels.lanes import blank
+
 __all__ = ["decayed_mean"]
 
 
@@ -32,7 +34,7 @@ def decayed_mean(x: Any, first_bar: int, memory: int, decay: float, min_weight: 
         Result is NaN where valid bars have less than this share of the total weight.
     """
     rows, columns = x.shape
-    out = np.full((rows, columns), np.nan)
+    out = blank(rows, columns, memory - 1)
     weight = np.empty(memory + 1)
     weight[0] = 1.0
     for age in range(memory):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+import talib
+from numpy.typing import NDArray
 
 from lab import features as made
 from lab.core.feature import Feature
@@ -18,6 +20,7 @@ from tests.oracle.features_catalogue import same_bits
 
 pytestmark = pytest.mark.real_data
 
+Array = NDArray[np.float64]
 BITCOIN = "binance:BTC/USDT"
 
 # As they are used in practice: the usual windows. One feature of every definition.
@@ -119,42 +122,91 @@ def test_every_definition_is_examined_here() -> None:
     assert {feature.name for feature in DAILY} == set(definitions())
 
 
-@pytest.mark.parametrize("feature", DAILY, ids=str)
-def test_certificate_on_recorded_daily_bars(daily: Panel, feature: Feature) -> None:
-    assert len(daily.markets) == 33
-    certificate = certify_feature(feature, daily)
-    assert certificate.findings == ()
-    assert certificate.bars_checked == len(daily) - feature.lookback + 1
-    assert (certificate.mismatches, certificate.max_ulp) == (0, 0)
-    assert certificate.lookback_measured is not None
-    assert certificate.lookback_measured <= feature.lookback
-
-
 def on_hours(feature: Feature) -> Feature:
     return made.coarser(made.mean("close", 10), "1d", of="1h") if feature.name == "coarser" else feature
 
 
+def check_tails(panel: Panel, feature: Feature, rows: NDArray[np.int64]) -> None:
+    """Compare the last row of the last bars, just as many as declared, with the full history."""
+    values = compute(panel, [feature])[feature]
+    for row in rows[(rows >= feature.lookback - 1) & (rows < len(panel))]:
+        part = panel.rows(int(row) + 1 - feature.lookback, int(row) + 1)
+        assert same_bits(compute(part, [feature])[feature][-1], values[row]), row
+
+
+@pytest.mark.parametrize("feature", DAILY, ids=str)
+def test_tails_of_recorded_daily_bars(daily: Panel, feature: Feature) -> None:
+    rows = np.random.default_rng(0).integers(feature.lookback - 1, len(daily), 60)
+    check_tails(daily, feature, np.r_[feature.lookback - 1, rows, len(daily) - 1])
+
+
 @pytest.mark.parametrize("feature", DAILY, ids=str)
 def test_tails_of_recorded_hourly_bars(hourly: Panel, feature: Feature) -> None:
-    """45,000 bars with real outages: a last window at random bars, and at every bar around the outages."""
+    """45,000 bars with real outages: at random bars, and at bars soon after an outage."""
     feature = on_hours(feature)
-    values = compute(hourly, [feature])[feature]
     generator = np.random.default_rng(0)
-    rows = generator.integers(feature.lookback - 1, len(hourly), 300)
+    rows = generator.integers(feature.lookback - 1, len(hourly), 60)
     holes = np.flatnonzero(np.isnan(hourly["close"][:, 0]))
-    near = generator.choice(holes, 100) + generator.integers(0, feature.lookback + 2, 100)
-    for row in [*rows, *near[(near >= feature.lookback - 1) & (near < len(hourly))]]:
-        part = hourly.rows(int(row) + 1 - feature.lookback, int(row) + 1)
-        assert same_bits(compute(part, [feature])[feature][-1], values[row]), row
+    near = generator.choice(holes, 60) + generator.integers(0, feature.lookback + 2, 60)
+    check_tails(hourly, feature, np.r_[rows, near])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("feature", DAILY, ids=str)
+def test_certificate_on_recorded_daily_bars(daily: Panel, feature: Feature) -> None:
+    assert len(daily.markets) == 33
+    check_certificate(daily, feature)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("feature", DAILY, ids=str)
 def test_certificate_on_recorded_hourly_bars(hourly: Panel, feature: Feature) -> None:
-    feature = on_hours(feature)
-    if feature.name.startswith("universe"):
-        feature = replace(feature, parameters=tuple(sorted({**dict(feature.parameters)}.items())))
-    certificate = certify_feature(feature, hourly)
-    assert [finding for finding in certificate.findings if finding.kind != "empty"] == []
+    check_certificate(hourly, on_hours(feature))
+
+
+def check_certificate(panel: Panel, feature: Feature) -> None:
+    certificate = certify_feature(feature, panel)
+    alone = len(panel.markets) == 1 and feature.name.startswith("universe")
+    assert [finding.kind for finding in certificate.findings] == (["empty"] if alone else [])
+    assert certificate.bars_checked == len(panel) - feature.lookback + 1
     assert (certificate.mismatches, certificate.max_ulp) == (0, 0)
-    assert certificate.bars_checked > 44_000
+    assert certificate.lookback_measured is not None
+    assert certificate.lookback_measured <= feature.lookback
+
+
+# What a finite memory leaves out on these bars, in the unit of the feature: its docstring says so.
+ENDLESS: tuple[tuple[Feature, Callable[[Array, Array, Array], Array], float], ...] = (
+    (made.rsi("close", 14), lambda high, low, close: talib.RSI(close, 14), 1e-6),
+    (made.plus_di(14), lambda high, low, close: talib.PLUS_DI(high, low, close, 14), 1e-6),
+    (made.minus_di(14), lambda high, low, close: talib.MINUS_DI(high, low, close, 14), 1e-6),
+    (made.adx(14), lambda high, low, close: talib.ADX(high, low, close, 14), 1e-6),
+    (made.trix("close", 15), lambda high, low, close: talib.TRIX(close, 15), 1e-6),
+)
+
+
+@pytest.mark.parametrize(("feature", "endless", "most"), ENDLESS, ids=lambda value: str(value)[:20])
+def test_finite_memory_on_recorded_bars(
+    daily: Panel, feature: Feature, endless: Callable[[Array, Array, Array], Array], most: float
+) -> None:
+    """Every pair from its listing on: the largest difference to TA-Lib's endless recursion."""
+    values = compute(daily, [feature])[feature]
+    compared = 0
+    for market in range(len(daily.markets)):
+        listed = np.flatnonzero(~np.isnan(daily["close"][:, market]))
+        rows = slice(int(listed[0]), int(listed[-1]) + 1)
+        bars = [np.ascontiguousarray(daily[name][rows, market]) for name in ("high", "low", "close")]
+        assert np.isfinite(bars).all()
+        theirs = endless(*bars)[feature.lookback :]
+        ours = values[rows, market][feature.lookback :]
+        compared += len(ours)
+        np.testing.assert_allclose(ours, theirs, rtol=0.0, atol=most)
+    assert compared > 10_000
+
+
+def test_relative_memory_of_wilders_range_on_recorded_bars(daily: Panel) -> None:
+    feature = made.wilder_atr(14)
+    high, low, close = (np.ascontiguousarray(daily[name][:, 0]) for name in ("high", "low", "close"))
+    first = int(np.flatnonzero(~np.isnan(close))[0])
+    theirs = talib.ATR(high[first:], low[first:], close[first:], 14)[feature.lookback :]
+    ours = compute(daily, [feature])[feature][first:, 0][feature.lookback :]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-8)
