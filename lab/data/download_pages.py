@@ -20,6 +20,7 @@ from lab.core.timeframe import Timeframe
 from lab.data.catalog import Catalog, store_errors
 from lab.data.checking import received_counts
 from lab.data.download_client import Answer, Feed
+from lab.data.formats import PAGE_VERSION
 from lab.data.raw import ImportRecord, RawStore, utc_text
 from lab.data.reading import read_bars
 
@@ -68,7 +69,7 @@ class Page:
         """Return what is kept in ``data/raw``; equal pages give equal bytes."""
         exchange, _, market = self.market.partition(":")
         document = {
-            "schema_version": 1,
+            "schema_version": PAGE_VERSION,
             "exchange": exchange,
             "market": market,
             "timeframe": str(self.timeframe),

@@ -20,8 +20,17 @@ from lab.core.errors import ConfigError, DataError
 from lab.core.frames import BAR_COLUMNS
 from lab.core.timeframe import Timeframe
 
-__all__ = ["Table", "binance_header", "binance_symbol", "read_binance", "read_freqtrade", "read_page"]
+__all__ = [
+    "PAGE_VERSION",
+    "Table",
+    "binance_header",
+    "binance_symbol",
+    "read_binance",
+    "read_freqtrade",
+    "read_page",
+]
 
+PAGE_VERSION: Final = 1
 MAX_BYTES: Final = 1 << 30
 # Klines shrink about tenfold; a thousandfold is no data. Small files may hold one line again and again.
 MAX_RATIO: Final = 200
@@ -259,10 +268,19 @@ def _freqtrade_name(name: str) -> tuple[str | None, Timeframe | None]:
 def read_page(path: Path) -> Table:
     """Read a kept page of a download: the bars that had closed by the exchange's clock when it was asked."""
     try:
-        page = json.loads(gzip.decompress(_bytes(path)))
+        with gzip.GzipFile(fileobj=io.BytesIO(_bytes(path))) as file:
+            unpacked = file.read(MAX_BYTES + 1)
+        if len(unpacked) > MAX_BYTES:
+            raise DataError(f"unpacks to more than {MAX_BYTES:,} bytes; refused")
+        page = json.loads(unpacked)
+        version = page["schema_version"]
+        if version != PAGE_VERSION:
+            raise DataError(f"schema version {version} found, this program reads pages of {PAGE_VERSION}")
         rows = [row for row in page["rows"] if page["from"] <= row[0] < page["until"]]
         frame = _rows(rows, ["ts", *BAR_COLUMNS])
         market, timeframe = f"{page['exchange']}:{page['market']}", Timeframe.parse(page["timeframe"])
+    except DataError:
+        raise
     except (KeyError, TypeError, IndexError, *_DAMAGED) as error:
         raise DataError(f"not readable as a page of a download, truncated or damaged: {error}") from None
     return Table(frame.with_columns(pl.lit(market).alias("market")).sort("ts"), {}, timeframe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -224,6 +225,22 @@ def test_candles_that_cannot_be_believed_are_refused(tmp_path, name, content, re
     (verdict,) = importing(tmp_path / "root", put(tmp_path, name, content))
     assert not verdict.ok
     assert reason in verdict.error, verdict.error
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty"),
+        (gzip.compress(b"{}"), "truncated or damaged"),
+        (gzip.compress(b"[1]"), "truncated or damaged"),
+        (gzip.compress(b'{"schema_version": 2}'), "schema version 2 found, this program reads pages of 1"),
+        (gzip.compress(b'{"schema_version": 1}')[:-6], "truncated or damaged"),
+        (gzip.compress(b'{"schema_version": 1, "rows": [], "from": 0, "until": 1}'), "no list of rows"),
+    ],
+)
+def test_a_page_that_is_none_is_refused(tmp_path, content, reason):
+    with pytest.raises(DataError, match=reason):
+        read_bars(put(tmp_path, "x.page", content), exchange="binance", fmt="page")
 
 
 def test_folders_and_patterns_name_their_files(tmp_path):
