@@ -11,11 +11,12 @@ import polars as pl
 
 from lab.core.frames import BAR_COLUMNS, TS
 from lab.core.panel import Panel
+from lab.core.settings.quality import QualitySettings
 from lab.core.timeframe import Timeframe
 from lab.data.panels import panel_from_bars
-from lab.data.quality import default_settings, mark
+from lab.data.quality import mark
 from lab.strategies import StrategyInstance
-from live_bridge.config import BridgeConfig
+from live_bridge.config import LoadedConfig
 from live_bridge.exchange import Candle, MarketData
 
 __all__ = ["Answer", "fetch_bars", "marked_bars", "panel_of"]
@@ -33,7 +34,7 @@ class Answer:
 
 
 def fetch_bars(
-    market: MarketData, config: BridgeConfig, instances: Iterable[StrategyInstance], now: datetime
+    market: MarketData, loaded: LoadedConfig, instances: Iterable[StrategyInstance], now: datetime
 ) -> dict[tuple[str, str], Answer]:
     """Ask for the bars that instances need to decide at their last complete bar.
 
@@ -41,8 +42,8 @@ def fetch_bars(
     ----------
     market : MarketData
         The exchange.
-    config : BridgeConfig
-        Says which symbol a market trades as.
+    loaded : LoadedConfig
+        Says which symbol a market trades as, and how bars are judged.
     instances : iterable of StrategyInstance
         Those whose bar has closed.
     now : datetime
@@ -55,10 +56,10 @@ def fetch_bars(
         quality marks depend on.
     """
     depth: dict[tuple[str, str], int] = {}
-    context = default_settings().context_bars
+    context = loaded.quality.context_bars
     for instance in instances:
         for name in instance.markets:
-            key = (config.symbol(name), instance.timeframe.name)
+            key = (loaded.settings.symbol(name), instance.timeframe.name)
             depth[key] = max(depth.get(key, 0), instance.lookback + context)
     answers = {}
     for (symbol, name), bars in depth.items():
@@ -71,7 +72,10 @@ def fetch_bars(
 
 
 def marked_bars(
-    answers: Mapping[tuple[str, str], Answer], markets: Mapping[str, str], timeframe: Timeframe
+    answers: Mapping[tuple[str, str], Answer],
+    markets: Mapping[str, str],
+    timeframe: Timeframe,
+    quality: QualitySettings,
 ) -> pl.DataFrame:
     """Return the received bars of `timeframe` with quality marks, as a long frame.
 
@@ -83,6 +87,8 @@ def marked_bars(
         Market name to the symbol it trades as.
     timeframe : Timeframe
         Whose bars.
+    quality : QualitySettings
+        How they are judged.
     """
     rows = [
         (candle.ts, name, *candle[1:])
@@ -90,9 +96,11 @@ def marked_bars(
         for candle in (answers[symbol, timeframe.name].candles if (symbol, timeframe.name) in answers else ())
     ]
     schema: dict[str, Any] = {"ts": TS, "market": pl.String, **dict.fromkeys(BAR_COLUMNS, pl.Float64)}
-    return mark(pl.DataFrame(rows, schema=schema, orient="row"), timeframe)
+    return mark(pl.DataFrame(rows, schema=schema, orient="row"), timeframe, quality)
 
 
-def panel_of(marked: pl.DataFrame, timeframe: Timeframe, markets: Sequence[str]) -> Panel:
+def panel_of(
+    marked: pl.DataFrame, timeframe: Timeframe, markets: Sequence[str], quality: QualitySettings
+) -> Panel:
     """Return the panel of an instance's markets, in its order."""
-    return panel_from_bars(marked, timeframe=timeframe, markets=markets)
+    return panel_from_bars(marked, timeframe=timeframe, markets=markets, settings=quality)

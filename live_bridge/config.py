@@ -14,6 +14,8 @@ from lab.core.errors import ConfigError
 from lab.core.hashing import digest
 from lab.core.market import Market
 from lab.core.settings import Section, parse_document
+from lab.core.settings.quality import QualitySettings
+from lab.data.quality_file import settings_in_force
 
 __all__ = ["BridgeConfig", "ExchangeConfig", "LoadedConfig", "load_config", "parse_config"]
 
@@ -100,14 +102,18 @@ class LoadedConfig:
         The file's content.
     source, portfolio, state : pathlib.Path
         The file itself, the portfolio file, the journal; absolute.
+    quality : QualitySettings
+        How bars are judged: the shipped settings, as ``data/quality.yaml`` and ``data/outages.yaml`` under
+        the root override them, for the lab and the bridge alike.
     digest : str
-        SHA-256 of the settings in force.
+        SHA-256 of the settings in force, those of quality included.
     """
 
     settings: BridgeConfig
     source: Path
     portfolio: Path
     state: Path
+    quality: QualitySettings
     digest: str
 
 
@@ -146,12 +152,17 @@ def load_config(path: Path, *, root: Path) -> LoadedConfig:
         ) from None
     settings = parse_config(text, source=str(path))
     source = path.resolve()
-    values: Mapping[str, Any] = settings.model_dump(mode="json")
+    quality = settings_in_force(root)
+    values: Mapping[str, Any] = {
+        **settings.model_dump(mode="json"),
+        "quality": quality.model_dump(mode="json"),
+    }
     return LoadedConfig(
         settings,
         source,
         _portfolio(settings.portfolio, source, root),
         (root / settings.state).resolve(),
+        quality,
         digest(values),
     )
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from lab.strategies import Portfolio, StrategyInstance
 from live_bridge.bars import Answer, marked_bars, panel_of
-from live_bridge.config import BridgeConfig
+from live_bridge.config import LoadedConfig
 from live_bridge.inputs import candles_digest
 from live_bridge.state import BridgeState
 
@@ -93,7 +93,7 @@ def due_instances(portfolio: Portfolio, state: BridgeState, now: datetime) -> li
 def decide_all(
     due: list[StrategyInstance],
     answers: Mapping[tuple[str, str], Answer],
-    config: BridgeConfig,
+    loaded: LoadedConfig,
     now: datetime,
 ) -> tuple[list[Decision], list[Waiting]]:
     """Return each due instance's decision at its last complete bar, or that its bar is not there yet.
@@ -106,12 +106,12 @@ def decide_all(
     marked = {}
     for timeframe in dict.fromkeys(instance.timeframe for instance in due):
         names = dict.fromkeys(n for i in due if i.timeframe == timeframe for n in i.markets)
-        symbols = {name: config.symbol(name) for name in names}
-        marked[timeframe] = marked_bars(answers, symbols, timeframe)
+        symbols = {name: loaded.settings.symbol(name) for name in names}
+        marked[timeframe] = marked_bars(answers, symbols, timeframe, loaded.quality)
     decisions: list[Decision] = []
     waiting: list[Waiting] = []
     for instance in due:
-        found = _decide(instance, marked[instance.timeframe], answers, config, now)
+        found = _decide(instance, marked[instance.timeframe], answers, loaded, now)
         if isinstance(found, Decision):
             decisions.append(found)
         else:
@@ -123,20 +123,20 @@ def _decide(
     instance: StrategyInstance,
     marked: pl.DataFrame,
     answers: Mapping[tuple[str, str], Answer],
-    config: BridgeConfig,
+    loaded: LoadedConfig,
     now: datetime,
 ) -> Decision | Waiting:
     timeframe = instance.timeframe
     number = timeframe.last_complete(now)
     bar = timeframe.open_time(number)
-    panel = panel_of(marked, timeframe, instance.markets)
+    panel = panel_of(marked, timeframe, instance.markets, loaded.quality)
     newest = int(panel.bar[-1])
     if newest < number:
         return Waiting(instance.strategy_id, bar, timeframe.open_time(newest), number - newest)
     instance.require_history(panel)
     row = instance.decide(panel.tail(instance.lookback))[-1]
     inputs = {
-        name: _inputs(name, answers[config.symbol(name), timeframe.name], marked, bar)
+        name: _inputs(name, answers[loaded.settings.symbol(name), timeframe.name], marked, bar)
         for name in instance.markets
     }
     weights = {name: float(weight) for name, weight in zip(instance.markets, row, strict=True)}

@@ -100,9 +100,9 @@ class Tick:
         with self._timed("discover"):
             rules = self.market.rules(symbols)
         with self._timed("bars"):
-            answers = fetch_bars(self.market, self.loaded.settings, due, self.now)
+            answers = fetch_bars(self.market, self.loaded, due, self.now)
         with self._timed("decide"):
-            decisions, self.outcome.waiting = decide_all(due, answers, self.loaded.settings, self.now)
+            decisions, self.outcome.waiting = decide_all(due, answers, self.loaded, self.now)
         self.outcome.reasons += [str(waiting) for waiting in self.outcome.waiting]
         if decisions:
             with self._timed("prices"):

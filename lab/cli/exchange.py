@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from lab.cli.shell import Root
+
 app = typer.Typer(help="The loopback exchange that rehearsals trade against.", no_args_is_help=True)
 
 
@@ -21,7 +23,10 @@ def group() -> None:
 )
 def serve(
     context: typer.Context,
-    bars: Annotated[Path, typer.Option("--bars", help="Root folder whose stored bars are served.")],
+    bars: Annotated[
+        Path | None, typer.Option("--bars", help="Root folder whose stored bars are served; default: --root.")
+    ] = None,
+    root: Root = Path(),
     speak: Annotated[str, typer.Option("--as", help="Protocol: binance (Spot REST).")] = "binance",
     port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
     at: Annotated[
@@ -39,7 +44,18 @@ def serve(
     """
     from lab.pipeline.processes import serve_exchange
 
-    options = ["--bars", str(bars), "--as", speak, "--port", str(port), "--clock", clock, "--seed", str(seed)]
+    options = [
+        "--bars",
+        str(bars or root),
+        "--as",
+        speak,
+        "--port",
+        str(port),
+        "--clock",
+        clock,
+        "--seed",
+        str(seed),
+    ]
     if at is not None:
         options += ["--at", at]
     raise typer.Exit(serve_exchange([*options, *context.args]))

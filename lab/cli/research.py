@@ -157,6 +157,7 @@ def _ui(
 def _bench(
     only: Annotated[str | None, typer.Option("--only", help="Cases whose name contains this.")] = None,
     runs: Annotated[int, typer.Option("--runs", help="Interleaved runs per side.", min=1)] = 5,
+    root: Root = Path(),
     json: Json = False,
 ) -> None:
     """Measure speed and memory against peers, interleaved in one run, with the results compared."""

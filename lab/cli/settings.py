@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lab.cli.shell import Json, emit
+from lab.cli.shell import Json, Root, emit, root_folder
 
 app = typer.Typer(help="Settings in force, and schemas of the files a user writes.", no_args_is_help=True)
 
@@ -17,20 +17,22 @@ def show(
     file: Annotated[
         Path | None, typer.Argument(help="A strategy or portfolio file; none: the data quality settings.")
     ] = None,
+    root: Root = Path(),
     json: Json = False,
 ) -> None:
-    """Print settings with every default filled in."""
+    """Print settings with every default filled in; quality settings as the root's files override them."""
     import yaml
 
     from lab.pipeline.settings import in_force
 
-    document = in_force(file)
+    document = in_force(file, root=root_folder(root))
     emit(document, as_json=json, show=lambda: typer.echo(yaml.safe_dump(document, sort_keys=False), nl=False))
 
 
 @app.command(epilog="Example: mnemo config schema strategy > strategy.schema.json")
 def schema(
     kind: Annotated[str, typer.Argument(help="strategy, portfolio, quality or universe.")],
+    root: Root = Path(),
 ) -> None:
     """Print the JSON schema of a kind of file."""
     from lab.pipeline.settings import schema_of

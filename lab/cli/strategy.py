@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
-from lab.cli.shell import Json, emit, table
+from lab.cli.shell import Json, Root, emit, table
 
 app = typer.Typer(help="Strategy families.", no_args_is_help=True)
 
@@ -15,7 +17,7 @@ def group() -> None:
 
 
 @app.command("list", epilog="Example: mnemo strategy list --json")
-def list_families(json: Json = False) -> None:
+def list_families(root: Root = Path(), json: Json = False) -> None:
     """List the registered families with version, parameters and search space."""
     from lab.pipeline.settings import family_rows
 

@@ -13,6 +13,7 @@ from lab.core.panel import Panel
 from lab.data.catalog import Catalog
 from lab.data.checking import content_hash
 from lab.data.panels import panel_from_bars, received_bars
+from lab.data.quality import default_settings
 from lab.pipeline.series import with_series
 from lab.strategies import StrategyInstance, load, require_columns
 
@@ -34,7 +35,8 @@ class Inputs:
     bars : polars.DataFrame
         Bars that can be traded on, as received.
     data_hash : str
-        SHA-256 over the marked bars, and the columns of other series where there are any.
+        SHA-256 over the bars as received, the columns of other series where there are any, and the quality
+        settings where the root's files override the shipped ones.
     """
 
     instance: StrategyInstance
@@ -65,11 +67,16 @@ def load_inputs(
         If the strategy reads a column that neither bars nor the file's series have.
     """
     instance = config if isinstance(config, StrategyInstance) else load(config)
-    marked = Catalog(root).bars(instance.markets, instance.timeframe, start, end)
-    panel = panel_from_bars(marked, timeframe=instance.timeframe, markets=instance.markets)
+    catalog = Catalog(root)
+    marked = catalog.bars(instance.markets, instance.timeframe, start, end)
+    panel = panel_from_bars(
+        marked, timeframe=instance.timeframe, markets=instance.markets, settings=catalog.settings
+    )
     instance.require_history(panel)
     panel, hashes = with_series(panel, instance.config.series, root=root)
     require_columns(instance.strategy, panel, instance.params, instance.strategy_id)
+    if catalog.settings != default_settings():
+        hashes.append(digest(catalog.settings.model_dump(mode="json")))
     bars_hash = content_hash(marked)
     data_hash = digest([bars_hash, *hashes]) if hashes else bars_hash
     return Inputs(instance, panel, marked, received_bars(marked), data_hash)

@@ -102,8 +102,9 @@ def _environment() -> dict[str, str]:
 def _panel(portfolio: Portfolio, root: Path, at: datetime) -> Panel:
     """Return the stored bars up to the one at `at`, for all markets of the portfolio."""
     timeframe = portfolio.instances[0].timeframe
-    marked = Catalog(root).bars(portfolio.markets, timeframe, end=at + timeframe.duration)
-    return panel_from_bars(marked, timeframe=timeframe, markets=portfolio.markets)
+    catalog = Catalog(root)
+    marked = catalog.bars(portfolio.markets, timeframe, end=at + timeframe.duration)
+    return panel_from_bars(marked, timeframe=timeframe, markets=portfolio.markets, settings=catalog.settings)
 
 
 def _decided(portfolio: Portfolio, panel: Panel) -> dict[tuple[str, str], float]:

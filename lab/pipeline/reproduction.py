@@ -176,7 +176,7 @@ def _circumstances(run: TrackedRun, recorded: dict[str, Any], inputs: Inputs) ->
     if inputs.data_hash != recorded["data_hash"]:
         found.append(
             f"data: the bars of {', '.join(recorded['markets'])} hash to {inputs.data_hash[:12]} now, "
-            f"{recorded['data_hash'][:12]} recorded; a bar was revised, added or removed"
+            f"{recorded['data_hash'][:12]} recorded; a bar, a series or a quality setting was changed"
         )
     if inputs.instance.config_hash != recorded["config_hash"]:
         found.append("config: the kept configuration is not the one that was run; the record was changed")

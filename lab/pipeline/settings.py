@@ -9,7 +9,7 @@ from typing import Any
 from lab.core.errors import ConfigError
 from lab.core.settings.quality import QualitySettings
 from lab.data.download_result import UniverseFile
-from lab.data.quality import default_settings
+from lab.data.quality_file import settings_in_force
 from lab.strategies import Portfolio, StrategyInstance, families, load, load_portfolio
 from lab.strategies.instance import InstanceConfig
 from lab.strategies.portfolio import PortfolioConfig
@@ -26,10 +26,10 @@ def load_file(path: Path | str) -> StrategyInstance | Portfolio:
     return load_portfolio(path) if re.search(r"^portfolio_id\s*:", text, re.MULTILINE) else load(path)
 
 
-def in_force(path: Path | None) -> dict[str, Any]:
-    """Return the settings of a file with every default filled in; of data quality without a file."""
+def in_force(path: Path | None, *, root: Path) -> dict[str, Any]:
+    """Return a file's settings with every default filled in; without a file, quality settings under `root`."""
     if path is None:
-        return {"quality": default_settings().model_dump(mode="json")}
+        return {"quality": settings_in_force(root).model_dump(mode="json")}
     loaded = load_file(path)
     if isinstance(loaded, StrategyInstance):
         return {**loaded.config.model_dump(mode="json"), "parameters": loaded.params.model_dump(mode="json")}

@@ -37,6 +37,11 @@ def test_help_says_what_it_does_and_shows_an_example(name: str) -> None:
     assert command.epilog.startswith(f"Example: mnemo {name}")
 
 
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_every_command_takes_the_root_folder(name: str) -> None:
+    assert "--root" in {option for parameter in ALL[name].params for option in parameter.opts}
+
+
 def test_help_loads_no_heavy_library() -> None:
     heavy = "{'polars', 'numba', 'vectorbt', 'mlflow', 'optuna', 'pandas'}"
     code = (

@@ -15,8 +15,10 @@ from filelock import FileLock
 
 from feature_store.atomic import on_fault_point
 from lab.core.errors import ConfigError, DataError, InsufficientHistoryError, LockedError
+from lab.data.quality import default_settings
 from lab.strategies import load
-from live_bridge.bars import Answer, marked_bars, panel_of
+from live_bridge.bars import Answer, fetch_bars, marked_bars, panel_of
+from live_bridge.config import load_config
 from live_bridge.inputs import candles_digest, read_candles
 from live_bridge.journal import Journal
 from live_bridge.recorded import RecordedMarket
@@ -42,7 +44,9 @@ def test_the_weights_are_the_lab_functions_on_all_earlier_bars(bridge: Path, mar
         for symbol, bars in candles.items()
     }
     names = {name: name.split(":")[1] for name in instance.markets}
-    panel = panel_of(marked_bars(answers, names, instance.timeframe), instance.timeframe, instance.markets)
+    quality = default_settings()
+    marked = marked_bars(answers, names, instance.timeframe, quality)
+    panel = panel_of(marked, instance.timeframe, instance.markets, quality)
     expected = instance.decide(panel)
     assert np.nanmax(expected) > 0
     for day in (200, 399, 400):
@@ -52,6 +56,28 @@ def test_the_weights_are_the_lab_functions_on_all_earlier_bars(bridge: Path, mar
             weight = expected[day - 1, instance.markets.index(decision["market"])]
             assert decision["weight_hex"] == float(weight).hex()
             assert decision["weight"] == weight
+
+
+def test_bars_are_judged_by_the_quality_files_under_the_root(bridge: Path, market_at: MarketAt) -> None:
+    plain = load_config(bridge, root=bridge.parent)
+    (bridge.parent / "data").mkdir()
+    (bridge.parent / "data" / "quality.yaml").write_text(
+        "spike_atr_multiple: 0.3\nvolume_bars: 7\npolicies: {spike: pause}\n"
+    )
+    strict = load_config(bridge, root=bridge.parent)
+    assert strict.digest != plain.digest
+    due = [load(bridge.parent / "trend.yaml")]
+    market = market_at(200)
+    found = {}
+    for name, loaded in (("plain", plain), ("strict", strict)):
+        answers = fetch_bars(market, loaded, due, market.now())
+        symbols = {name: loaded.settings.symbol(name) for name in due[0].markets}
+        marked = marked_bars(answers, symbols, due[0].timeframe, loaded.quality)
+        panel = panel_of(marked, due[0].timeframe, due[0].markets, loaded.quality)
+        found[name] = (panel["received_close"].shape[0], int(np.isnan(panel["close"]).sum()))
+    assert found["plain"][1] == 0
+    assert found["strict"][1] > 0
+    assert found["plain"][0] - found["strict"][0] == 100 - 22  # fewer bars that marks depend on
 
 
 def test_orders_fill_at_the_price_with_slippage_and_fee(bridge: Path, market_at: MarketAt) -> None:
