@@ -135,31 +135,32 @@ class FeatureFiles:
             of it.
         """
         fields: dict[str | Feature, Array] = {}
-        for feature in dict.fromkeys(features):
-            table = Table.of([feature], panel.timeframe, panel.markets)
-            dataset = self._find(feature, panel.timeframe, panel.markets)
+        for dataset, wanted in self._by_dataset(features, panel.timeframe, panel.markets).items():
+            table = Table.of(wanted, panel.timeframe, panel.markets)
             cells = Cells.of(panel, table.columns)
-            columns = [*map(bar_column, table.columns), feature.key]
+            columns = [*map(bar_column, table.columns), *(feature.key for feature in wanted)]
             found = self._read(dataset, cells, columns)
-            _check_current(feature, cells, found)
-            fields[feature] = found.values[feature.key]
+            for feature in wanted:
+                _check_current(feature, cells, found)
+                fields[feature] = found.values[feature.key]
         return panel.with_fields(fields)
 
     def verify(self, panel: Panel, features: Iterable[Feature]) -> Verification:
         """Compare stored bars and features with `panel` and what is computed from it, to the last bit."""
         compared = mismatches = 0
         first: str | None = None
-        for feature in dict.fromkeys(features):
-            dataset = self._find(feature, panel.timeframe, panel.markets)
+        for dataset, wanted in self._by_dataset(features, panel.timeframe, panel.markets).items():
             cells = Cells.of(panel, ())
-            found = self._read(dataset, cells, [feature.key])
-            fresh = compute(panel, [feature])[feature]
-            warm = slice(feature.lookback - 1, None)
-            differ = differs(fresh, found.values[feature.key])[warm] | ~found.known[warm]
-            at = np.argwhere(differ)
-            if len(at) and first is None:
-                first = f"{feature} of {cells.cell(int(at[0, 0]) + feature.lookback - 1, int(at[0, 1]))}"
-            compared, mismatches = compared + differ.size, mismatches + len(at)
+            found = self._read(dataset, cells, [feature.key for feature in wanted])
+            for feature in wanted:
+                fresh = compute(panel, [feature])[feature]
+                warm = slice(feature.lookback - 1, None)
+                differ = differs(fresh, found.values[feature.key])[warm] | ~found.known[warm]
+                at = np.argwhere(differ)
+                if len(at) and first is None:
+                    row, column = int(at[0, 0]) + feature.lookback - 1, int(at[0, 1])
+                    first = f"{feature} of {cells.cell(row, column)}"
+                compared, mismatches = compared + differ.size, mismatches + len(at)
         return Verification(compared, mismatches, first)
 
     def lineage(self, feature: Feature, timeframe: Timeframe, markets: Iterable[str] = ()) -> dict[str, Any]:
@@ -171,15 +172,14 @@ class FeatureFiles:
         return self.origin(self._find(feature, timeframe, markets), feature.key)
 
     def origin(self, dataset: str, key: str) -> dict[str, Any]:
-        """Return the lineage of the column `key` of a dataset, whatever code it was computed by."""
+        """Return the lineage of a dataset's column, whatever code computed it."""
         metadata = dict(self.store.manifest(dataset).metadata)
         entries = {entry["feature"]: entry for entry in metadata.pop("features")}
         partitions = self.store.lineage(dataset)
         tail = self.store.tail(dataset)
         if tail is not None:
-            partitions.append(
-                {"month": "tail", "sha256": None, "rows": tail.height, "inputs": bars_digest(tail)}
-            )
+            entry = {"month": "tail", "sha256": None, "rows": tail.height, "inputs": bars_digest(tail)}
+            partitions.append(entry)
         return {"dataset": dataset, **entries[key], **metadata, "partitions": partitions}
 
     def stored(self) -> list[dict[str, Any]]:
@@ -239,23 +239,30 @@ class FeatureFiles:
         return wanted.filled(rows, columns)
 
     def _find(self, feature: Feature, timeframe: Timeframe, markets: Iterable[str]) -> str:
-        """Return the dataset with the latest rows of a feature, computed by the present code."""
-        definition = definition_of(feature)
-        code, universe = code_digest(definition), sorted(markets)
-        found = []
-        outdated = False
-        for dataset in self.store.datasets():
-            manifest = self.store.manifest(dataset)
-            for entry in manifest.metadata.get("features", ()):
-                if entry["feature"] == feature.key and manifest.metadata["timeframe"] == str(timeframe):
+        return next(iter(self._by_dataset([feature], timeframe, markets)))
+
+    def _by_dataset(
+        self, features: Iterable[Feature], timeframe: Timeframe, markets: Iterable[str]
+    ) -> dict[str, list[Feature]]:
+        """Return the datasets with the latest rows of features, computed by the present code."""
+        names = [name for name in self.store.datasets() if name.startswith(f"{timeframe}/")]
+        manifests = [(name, self.store.manifest(name)) for name in names]
+        universe = sorted(markets)
+        chosen: dict[str, list[Feature]] = {}
+        for feature in dict.fromkeys(features):
+            definition = definition_of(feature)
+            code, found, outdated = code_digest(definition), [], False
+            for name, manifest in manifests:
+                for entry in manifest.metadata.get("features", ()):
                     same = definition.per_market or manifest.metadata.get("universe") == universe
-                    if same and entry["code"] == code:
-                        found.append((manifest.last, dataset))
-                    outdated |= entry["code"] != code
-        if not found:
-            why = "was stored by other code than the present" if outdated else "is not stored"
-            raise DataError(f"feature {feature} on {timeframe} {why}; {_BUILD}")
-        return max(found)[1]
+                    if entry["feature"] == feature.key and same:
+                        found += [(manifest.last, name)] if entry["code"] == code else []
+                        outdated |= entry["code"] != code
+            if not found:
+                why = "was stored by other code than the present" if outdated else "is not stored"
+                raise DataError(f"feature {feature} on {timeframe} {why}; {_BUILD}")
+            chosen.setdefault(max(found)[1], []).append(feature)
+        return chosen
 
     def _check_continues(self, table: Table, given: Cells, stored: Cells, manifest: Any) -> None:
         """Refuse bars that neither overlap nor adjoin the stored ones of their market."""

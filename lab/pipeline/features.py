@@ -248,9 +248,7 @@ def _require_history(panel: Panel, marked: pl.DataFrame, features: Iterable[Feat
         available = len(panel) - int(there[0]) if len(there) else 0
         if available < longest.lookback:
             broken = bad.get(market, 0)
-            also = (
-                f" ({broken} of its bars are BAD and do not count; see 'mnemo data check')" if broken else ""
-            )
+            also = f" ({broken} bars are BAD and do not count; see 'mnemo data check')" if broken else ""
             raise InsufficientHistoryError(
                 f"strategy {name}: feature {longest} of {market} {panel.timeframe} needs {longest.lookback} "
                 f"bars, {available} available{also}; fetch or import earlier bars, or shorten the windows"

@@ -47,8 +47,8 @@ _USUAL: Final = {
 _COARSER: Final = {"m": "1h", "h": "1d", "d": "1w", "w": "4w"}
 
 
-def feature_examples(timeframe: Timeframe, markets: Sequence[str]) -> tuple[Feature, ...]:
-    """Return one feature of every registered definition, with usual parameters, sorted by name.
+def feature_examples(timeframe: Timeframe, markets: Sequence[str], *, only: str = "") -> tuple[Feature, ...]:
+    """Return one feature of every registered definition whose name has `only`, with usual parameters.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def feature_examples(timeframe: Timeframe, markets: Sequence[str]) -> tuple[Feat
         "of": str(timeframe),
     }
     made = []
-    for name in sorted(definitions()):
+    for name in sorted(each for each in definitions() if only in each):
         constructor = getattr(library, name, None)
         if constructor is None:
             raise ConfigError(f"feature {name} is registered and lab.features has no constructor for it")
@@ -137,7 +137,7 @@ def verify_features(
         marked = catalog.bars(names, name)
         panel = panel_from_bars(marked, timeframe=name, markets=names, settings=catalog.settings)
         panel = panel if bars is None else panel.tail(bars)
-        features = [each for each in feature_examples(panel.timeframe, names) if (only or "") in each.name]
+        features = feature_examples(panel.timeframe, names, only=only or "")
         if not features:
             raise ConfigError(f"no feature is named like {only!r}; defined are {', '.join(definitions())}")
         built = feature_files(root) if bars is None else None
@@ -159,28 +159,28 @@ def verify_panel(
     that is revised afterwards, the last ones one by one.
     """
     report = progress or (lambda task, done, total: None)
-    features = [feature for feature in features if feature.lookback <= len(panel)]
-    incremental = _incremental(panel, features, seed)
+    long_enough = [feature for feature in features if feature.lookback <= len(panel)]
+    incremental = _incremental(panel, long_enough, seed) if long_enough else {}
     rows = []
     for number, feature in enumerate(features):
         report(f"verify {panel.timeframe}", number, len(features))
         full = compute(panel, [feature])[feature]
-        tails = _tails(panel, feature)
-        by_tail, by_piece = (differing(values, full) for values in (tails, incremental[feature]))
-        row = {
+        tails, pieces = _tails(panel, feature), incremental.get(feature, full)
+        by_tail, by_piece = (differing(values, full) for values in (tails, pieces))
+        at = np.argwhere(by_tail | by_piece)
+        row: dict[str, Any] = {
             "feature": str(feature),
             "timeframe": str(panel.timeframe),
             "markets": len(panel.markets),
             "lookback": feature.lookback,
-            "bars_checked": len(panel) - feature.lookback + 1,
+            "bars_checked": max(len(panel) - feature.lookback + 1, 0),
             "tail_mismatches": int(by_tail.sum()),
             "incremental_mismatches": int(by_piece.sum()),
             "stored_mismatches": None,
-            "max_ulp": max(distance(tails, full), distance(incremental[feature], full)),
+            "max_ulp": max(distance(tails, full), distance(pieces, full)),
+            "first": f"{panel.markets[at[0, 1]]} at {panel.ts[at[0, 0]]}Z" if len(at) else None,
         }
-        at = np.argwhere(by_tail | by_piece)
-        first = f"{panel.markets[at[0, 1]]} at {panel.ts[at[0, 0]]}Z" if len(at) else None
-        rows.append({**row, "first": first, **_stored(stored, panel, feature, first)})
+        rows.append(row | _stored(stored, panel, feature, row["first"]))
     report(f"verify {panel.timeframe}", len(features), len(features))
     return rows
 

@@ -102,7 +102,7 @@ STEPS = [
 
 
 def test_a_write_that_dies_anywhere_leaves_the_state_before_or_after(tmp_path: Path) -> None:
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     survived = 0
@@ -117,12 +117,12 @@ def test_a_write_that_dies_anywhere_leaves_the_state_before_or_after(tmp_path: P
             def die(operation: str, path: Path, left: list[int] = left) -> None:
                 left[0] -= 1
                 if left[0] < 0:
-                    raise Killed
+                    raise KilledError
 
             on_fault_point(die)
             try:
                 write(store, STEPS[step])
-            except Killed:
+            except KilledError:
                 survived += 1
             finally:
                 on_fault_point(None)
@@ -133,3 +133,12 @@ def test_a_write_that_dies_anywhere_leaves_the_state_before_or_after(tmp_path: P
             if left[0] >= 0:
                 break
     assert survived > 20
+
+
+def test_zeros_of_both_signs_are_two_values(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path)
+    write(store, frame(range(3)))
+    for zero in (0.0, -0.0, 0.0):
+        write(store, frame(range(1, 2), names="a").with_columns(x=pl.lit(zero)))
+        bits = [str(row[2]) for row in content(store) if row[:2] == ("a", START + timedelta(days=1))]
+        assert bits == [str(zero)]
