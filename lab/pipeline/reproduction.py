@@ -83,7 +83,7 @@ def reproduce(run_id: str, *, root: Path) -> Reproduction:
     ConfigError
         If no run has that id.
     DataError
-        If the run left nothing to compare with, or its markets are gone.
+        If the run left nothing to compare with, is a portfolio's, or its markets are gone.
     """
     run = Tracker(root).load_run(run_id)
     if "result.json" not in run.artifacts:
@@ -91,6 +91,11 @@ def reproduce(run_id: str, *, root: Path) -> Reproduction:
             f"run {run_id} recorded no result; give the id of a backtest or a tune, not of a fold"
         )
     recorded = run.result
+    if recorded["family"] == "portfolio":
+        raise DataError(
+            f"run {run_id} is a portfolio's; only runs of one strategy can be run again from their record "
+            "yet. Run 'mnemo backtest' on the portfolio's file and compare the fingerprints"
+        )
     inputs = _inputs(run, recorded, root)
     tables, figures = _rebuilt(inputs, recorded, root)
     circumstances = _circumstances(run, recorded, inputs)

@@ -27,7 +27,7 @@ def load_file(path: Path | str) -> StrategyInstance | Portfolio:
 
 
 def in_force(path: Path | None, *, root: Path) -> dict[str, Any]:
-    """Return a file's settings with every default filled in; without a file, quality settings under `root`."""
+    """Return a file's settings with every default filled in; without one, `root`'s quality settings."""
     if path is None:
         return {"quality": settings_in_force(root).model_dump(mode="json")}
     loaded = load_file(path)
