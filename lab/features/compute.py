@@ -29,6 +29,8 @@ _PIECE_CELLS: Final = 1 << 17
 _WARM_UP_SHARE: Final = 4
 # Fewer cells than this are done before a second thread has started.
 _THREADED_CELLS: Final = 1 << 22
+# Below the 32 MB that the C library's allocator would keep at most.
+_KEPT_CELLS: Final = 1 << 21
 
 
 class _Piece(NamedTuple):
@@ -89,6 +91,8 @@ def compute(panel: Panel, features: Iterable[Feature], *, workers: int | None = 
                 columns[column] = _column(panel, column, feature)
     values: dict[str | Feature, Array] = {feature: np.empty(panel.shape) for feature in wanted}
     threads = _threads(panel, wanted) if workers is None else workers
+    if panel.shape[0] * panel.shape[1] > _PIECE_CELLS:
+        _keep_freed_memory()
 
     def fill(piece: _Piece) -> None:
         _fill(panel, piece, columns, values[piece.feature])
@@ -143,6 +147,15 @@ def compute_frame(
 def _threads(panel: Panel, wanted: tuple[Feature, ...]) -> int:
     cells = panel.shape[0] * panel.shape[1] * len(wanted)
     return len(os.sched_getaffinity(0)) if cells >= _THREADED_CELLS else 1
+
+
+def _keep_freed_memory() -> None:
+    """Have the allocator keep the arrays of one piece for the next one.
+
+    The GNU C library gives every larger block back to the system, and gets it again page by page, which costs
+    more than the kernels do. Freeing one block (never touched) raises the size that it calls large.
+    """
+    np.empty(_KEPT_CELLS)
 
 
 def _pieces(panel: Panel, wanted: tuple[Feature, ...]) -> Iterator[_Piece]:

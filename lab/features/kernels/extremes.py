@@ -66,42 +66,50 @@ def age_of_extreme(x: Any, first_bar: int, window: int, least: int, sign: float)
     """
     rows, columns = x.shape
     out = blank(rows, columns, window - 1)
-    # Best value, its row, count of valid values: of the end of the previous block, and of the block so far.
-    tail = np.zeros((3, window + 1, columns))
+    # Best value, its row, count of valid values: slots as in the other kernels, see lanes.
+    tail = np.zeros((3, window + 2, columns))
     tail[0] = -np.inf
-    head = tail[:, window].copy()
+    head = window + 1
     for t in range(rows):
         place = (first_bar + t) % window
         if place == 0:
-            head[:] = tail[:, window]
+            tail[:, head] = tail[:, window]
             for age in range(min(window, t)):
                 slot = window - 1 - age
-                row = t - 1.0 - age
-                for j in range(columns):
-                    kept = tail[1, slot + 1, j]
-                    better = sign * x[t - 1 - age, j] > tail[0, slot + 1, j]
-                    tail[1, slot, j] = row if better else kept
-                for j in range(columns):
-                    value, best = sign * x[t - 1 - age, j], tail[0, slot + 1, j]
-                    tail[0, slot, j] = value if value > best else best
-                for j in range(columns):
-                    valid = 0.0 if math.isnan(x[t - 1 - age, j]) else 1.0
-                    tail[2, slot, j] = tail[2, slot + 1, j] + valid
-        for j in range(columns):
-            kept = head[1, j]
-            head[1, j] = float(t) if sign * x[t, j] >= head[0, j] else kept
-        for j in range(columns):
-            value, best = sign * x[t, j], head[0, j]
-            head[0, j] = value if value >= best else best
-        for j in range(columns):
-            head[2, j] += 0.0 if math.isnan(x[t, j]) else 1.0
+                _keep(x, t - 1 - age, sign, tail, slot + 1, slot)
+        _replace(x, t, sign, tail, head)
         if t >= window - 1:
             for j in range(columns):
-                newer = head[1, j]
-                older = tail[1, place + 1, j]
-                at = newer if head[0, j] >= tail[0, place + 1, j] else older
+                newer, older = tail[1, head, j], tail[1, place + 1, j]
+                at = newer if tail[0, head, j] >= tail[0, place + 1, j] else older
                 out[t, j] = t - at
             for j in range(columns):
-                age_ = out[t, j]
-                out[t, j] = age_ if tail[2, place + 1, j] + head[2, j] >= least else np.nan
+                age_, valid = out[t, j], tail[2, place + 1, j] + tail[2, head, j]
+                out[t, j] = age_ if valid >= least else np.nan
     return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _keep(x: Any, t: int, sign: float, parts: Any, source: int, target: int) -> None:
+    """Set `target` to `source` and row t, which is older: an equal value does not replace the best."""
+    for j in range(x.shape[1]):
+        kept, best = parts[1, source, j], parts[0, source, j]
+        parts[1, target, j] = float(t) if sign * x[t, j] > best else kept
+    for j in range(x.shape[1]):
+        value, best = sign * x[t, j], parts[0, source, j]
+        parts[0, target, j] = value if value > best else best
+    for j in range(x.shape[1]):
+        parts[2, target, j] = parts[2, source, j] + (0.0 if math.isnan(x[t, j]) else 1.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _replace(x: Any, t: int, sign: float, parts: Any, head: int) -> None:
+    """Add row t, which is newer, to `head`: an equal value replaces the best."""
+    for j in range(x.shape[1]):
+        kept, best = parts[1, head, j], parts[0, head, j]
+        parts[1, head, j] = float(t) if sign * x[t, j] >= best else kept
+    for j in range(x.shape[1]):
+        value, best = sign * x[t, j], parts[0, head, j]
+        parts[0, head, j] = value if value >= best else best
+    for j in range(x.shape[1]):
+        parts[2, head, j] = parts[2, head, j] + (0.0 if math.isnan(x[t, j]) else 1.0)

@@ -1,7 +1,7 @@
 """Feature cases: twenty standard indicators, against TA-Lib on two threads and expressions of Polars.
 
-All sides get the same bars in the form that they take (panels, one array per market, wide frames), compute the
-same twenty columns for every market and hold them all at the end.
+All sides get the same bars in the form that they take (panels, one array per market, wide frames), compute
+the same twenty columns for every market and hold them all at the end.
 """
 
 from __future__ import annotations
