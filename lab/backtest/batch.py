@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lab.backtest import kernel, layout, lean
+from lab.backtest import friction, kernel, layout, lean
 from lab.backtest.figures import COUNT, PARTS, figures_alone, figures_of
 from lab.backtest.inputs import check_targets
 from lab.backtest.layout import Array
@@ -49,7 +49,7 @@ class Batch:
     ----------
     prices : ExecutionPrices
         Shared by all.
-    terms : Terms
+    terms, costs : Terms, Costs
         Costs, capital, lag and limits, the same for all.
     alone : bool
         Whether every market is an account of its own, with the whole capital.
@@ -59,6 +59,7 @@ class Batch:
 
     prices: ExecutionPrices
     terms: layout.Terms
+    costs: Costs
     alone: bool
     wanted: int
     _mark: Array
@@ -85,7 +86,7 @@ class Batch:
         never = np.zeros(len(prices), dtype=np.bool_)
         never.flags.writeable = False
         mark, last = (frozen(np.nan_to_num(values)) for values in (prices.mark, prices.last))
-        return cls(prices, terms_of(costs, limits, cash, lag), alone, wanted, mark, last, never)
+        return cls(prices, terms_of(costs, limits, cash, lag), costs, alone, wanted, mark, last, never)
 
     @property
     def accounts(self) -> int:
@@ -112,7 +113,7 @@ class Batch:
 
         The returns of a shared account are copied to `kept`, shape (T,), where that is given.
         """
-        if self.terms.limited:
+        if self.terms.limited or not self.costs.simple:
             return self._with_risk(weights, active, kept)
         rows, columns = self.prices.shape
         terms, price = self.terms, self.prices.price
@@ -146,17 +147,21 @@ class Batch:
     def _with_risk(self, weights: Array, active: NDArray[np.bool_], kept: Array | None) -> Array:
         decided = frozen(np.where(active[:, None], weights, np.nan))
         if not self.alone:
-            return self._general(self.prices.tape, decided, kept)
+            return self._general(self.prices, decided, kept)
         figures = np.empty((self.accounts, COUNT))
         for i in range(self.accounts):
             part = slice(i, i + 1)
-            figures[i] = self._general(self.prices.columns(part).tape, frozen(decided[:, part]), None)[0]
+            figures[i] = self._general(self.prices.columns(part), frozen(decided[:, part]), None)[0]
         return figures
 
-    def _general(self, tape: layout.Tape, decided: Array, kept: Array | None) -> Array:
+    def _general(self, prices: ExecutionPrices, decided: Array, kept: Array | None) -> Array:
         path = np.empty((layout.PATH_ROWS, len(self.prices)))
         out = layout.Outputs(path, _NOTHING, _NOTHING, _NO_CODES, _NO_CODES, _NOTHING)
-        kernel.run(tape, decided, self.terms, out)
+        if self.costs.simple:
+            kernel.run(prices.tape, decided, self.terms, out)
+        else:
+            market = friction.frictions_of(prices, self.costs)
+            friction.run_with_frictions(prices.tape, decided, self.terms, market, out, _NOTHING)
         if kept is not None:
             kept[:] = path[layout.RETURN]
         return self._measured(path[layout.RETURN], path[layout.TURNOVER :])

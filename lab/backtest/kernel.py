@@ -36,10 +36,21 @@ from lab.backtest.layout import (
 from lab.backtest.sorting import SPARE, sort
 from lab.risk import Limits, RiskState, observe, step_into
 
-__all__ = ["close_bar", "permit", "run", "subtract"]
+__all__ = [
+    "Desk",
+    "close_bar",
+    "new_desk",
+    "note_unpriced",
+    "permit",
+    "plan",
+    "record",
+    "run",
+    "subtract",
+    "value_of",
+]
 
 
-class _Desk(NamedTuple):
+class Desk(NamedTuple):
     """Working arrays of one run, shape (N,); those of the sort are longer."""
 
     positions: Array
@@ -53,6 +64,15 @@ class _Desk(NamedTuple):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def new_desk(n: int) -> Desk:
+    """Return the working arrays of an account of `n` markets that holds nothing."""
+    codes = np.zeros((4, n + SPARE), dtype=np.int64)
+    plain = np.zeros((2, n))
+    keys = np.zeros(n + SPARE)
+    return Desk(plain[0], np.full(n, np.nan), codes[0, :n], keys, plain[1], codes[1], codes[2], codes[3])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def subtract(a: float, b: float) -> float:
     """Return ``a - b`` of two amounts >= 0; exactly zero where they are the same but for rounding."""
     rest = a - b
@@ -62,7 +82,8 @@ def subtract(a: float, b: float) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _value(cash: float, positions: Array, prices: Array, t: int) -> float:
+def value_of(cash: float, positions: Array, prices: Array, t: int) -> float:
+    """Return cash and positions at row `t` of `prices`."""
     value = cash
     for i in range(positions.shape[0]):
         if positions[i] != 0.0:
@@ -83,9 +104,10 @@ def _buy(quantity: float, price: float, cash: float, fee: float) -> tuple[float,
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _record(
+def record(
     out: Outputs, count: int, key: tuple[int, int, int, int], figures: tuple[float, float, float, float]
 ) -> int:
+    """Write a row of the order log where there is room; return the number of rows."""
     if count >= out.log.shape[0]:
         return count
     for column in range(4):
@@ -95,18 +117,18 @@ def _record(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _note_unpriced(t: int, tape: Tape, desk: _Desk, out: Outputs, count: int) -> int:
+def note_unpriced(t: int, tape: Tape, desk: Desk, out: Outputs, count: int) -> int:
     """Log what a weight asked for in markets that have no price."""
     for i in range(desk.positions.shape[0]):
         weight = desk.permitted[i]
         asked = weight > 0.0 or (weight == 0.0 and desk.positions[i] > 0.0)
         if asked and np.isnan(tape.price[t, i]):
-            count = _record(out, count, (t, i, 0, NO_PRICE), (0.0, np.nan, np.nan, 0.0))
+            count = record(out, count, (t, i, 0, NO_PRICE), (0.0, np.nan, np.nan, 0.0))
     return count
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _plan(t: int, tape: Tape, desk: _Desk, value: float) -> int:
+def plan(t: int, tape: Tape, desk: Desk, value: float) -> int:
     """Collect keys, quantities and markets of the bar's orders; return how many there are."""
     # Without branches first, so that the divisions run in lanes; NaN in, NaN out.
     for i in range(desk.positions.shape[0]):
@@ -125,7 +147,7 @@ def _plan(t: int, tape: Tape, desk: _Desk, value: float) -> int:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fill(
-    t: int, orders: int, tape: Tape, terms: Terms, desk: _Desk, cash: float, out: Outputs, count: int
+    t: int, orders: int, tape: Tape, terms: Terms, desk: Desk, cash: float, out: Outputs, count: int
 ) -> tuple[float, float, float, int]:
     """Fill the orders in their sequence; return cash, traded notional, costs and the log's length."""
     notional = 0.0
@@ -136,7 +158,7 @@ def _fill(
         reference = tape.price[t, i]
         if quantity > 0.0:
             if cash == 0.0:
-                count = _record(out, count, (t, i, BUY, NO_CASH), (quantity, np.nan, reference, 0.0))
+                count = record(out, count, (t, i, BUY, NO_CASH), (quantity, np.nan, reference, 0.0))
                 continue
             price = reference * (1.0 + terms.slippage)
             traded, paid, cash = _buy(quantity, price, cash, terms.fee)
@@ -152,7 +174,7 @@ def _fill(
             desk.positions[i] = subtract(desk.positions[i], traded)
             cash += subtract(traded * price, paid)
             side, status = SELL, FILLED
-        count = _record(out, count, (t, i, side, status), (traded, price, reference, paid))
+        count = record(out, count, (t, i, side, status), (traded, price, reference, paid))
         notional += traded * price
         costs += paid + traded * reference * terms.slippage
     return cash, notional, costs, count
@@ -191,7 +213,7 @@ def close_bar(
     path: Array,
 ) -> float:
     """Write the bar's column of `path` and return equity at the close."""
-    equity = _value(cash, positions, tape.last, t)
+    equity = value_of(cash, positions, tape.last, t)
     path[EQUITY, t] = equity
     path[RETURN, t] = equity / before - 1.0 if before > 0.0 else 0.0
     path[TURNOVER, t] = notional / before if before > 0.0 else 0.0
@@ -207,10 +229,7 @@ def run(tape: Tape, weights: Array, terms: Terms, out: Outputs) -> int:
     `weights` (T, N) are the decided ones: row t trades at bar t + lag, NaN keeps the quantity.
     """
     n = tape.price.shape[1]
-    codes = np.zeros((4, n + SPARE), dtype=np.int64)
-    plain = np.zeros((2, n))
-    keys = np.zeros(n + SPARE)
-    desk = _Desk(plain[0], np.full(n, np.nan), codes[0, :n], keys, plain[1], codes[1], codes[2], codes[3])
+    desk = new_desk(n)
     cash = terms.cash
     state = RiskState(cash, np.zeros(n), np.ones(n, dtype=np.bool_), -1, cash, 0)
     before = cash
@@ -218,7 +237,7 @@ def run(tape: Tape, weights: Array, terms: Terms, out: Outputs) -> int:
     for t in range(tape.price.shape[0]):
         notional, costs = 0.0, 0.0
         if t >= terms.lag:
-            value = _value(cash, desk.positions, tape.mark, t)
+            value = value_of(cash, desk.positions, tape.mark, t)
             target = weights[t - terms.lag]
             if terms.limited:
                 state = permit(
@@ -228,8 +247,8 @@ def run(tape: Tape, weights: Array, terms: Terms, out: Outputs) -> int:
                 desk.permitted[:] = target
             if value > NOTHING:
                 if out.log.shape[0] > 0:
-                    count = _note_unpriced(t, tape, desk, out, count)
-                orders = _plan(t, tape, desk, value)
+                    count = note_unpriced(t, tape, desk, out, count)
+                orders = plan(t, tape, desk, value)
                 sort(desk.keys, orders, desk.ranks, desk.sequence)
                 cash, notional, costs, count = _fill(t, orders, tape, terms, desk, cash, out, count)
         before = close_bar(t, tape, desk.positions, cash, before, notional, costs, out.path)

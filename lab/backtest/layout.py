@@ -19,13 +19,17 @@ __all__ = [
     "NOTHING",
     "NO_CASH",
     "NO_PRICE",
+    "NO_VOLUME",
     "PATH_ROWS",
     "RETURN",
     "ROUNDING",
     "SELL",
+    "TOO_SMALL",
     "TURNOVER",
+    "VOLUME_SHORT",
     "Array",
     "Codes",
+    "Frictions",
     "Outputs",
     "Tape",
     "Terms",
@@ -44,6 +48,10 @@ FILLED: Final = 0
 CASH_SHORT: Final = 1
 NO_PRICE: Final = 2
 NO_CASH: Final = 3
+TOO_SMALL: Final = 4
+NO_VOLUME: Final = 5
+# A fill all the same: statuses up to CASH_SHORT are fills.
+VOLUME_SHORT: Final = -1
 
 # Rows of the path: one figure per bar. Return, turnover and cost are relative to the equity of the bar
 # before, so that return plus cost is the return before costs.
@@ -73,6 +81,27 @@ class Terms(NamedTuple):
     cash: float
     limited: bool
     limits: Limits
+
+
+class Frictions(NamedTuple):
+    """What a market does to orders beyond a fixed slippage.
+
+    `high`, `low`, `volume`, `volatility` of the bar that trades, shape (T, N), the last one known before it;
+    `lot`, `tick`, `least` notional, shape (N,), 0 for none; concession per volatility and at the whole volume
+    (fractions), largest share of a bar's volume (inf: no limit), and whether fills stay within the bar.
+    """
+
+    high: Array
+    low: Array
+    volume: Array
+    volatility: Array
+    lot: Array
+    tick: Array
+    least: Array
+    per_volatility: float
+    impact: float
+    share: float
+    clip: bool
 
 
 class Outputs(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -72,6 +73,7 @@ class ExecutionPrices:
     last: Array
     received: NDArray[np.bool_]
     day: NDArray[np.int64]
+    _bars: Mapping[str, Array] = field(default_factory=dict, repr=False)
 
     @property
     def tape(self) -> Tape:
@@ -107,7 +109,26 @@ class ExecutionPrices:
             frozen(last),
             ~np.isnan(closes),
             days,
+            {
+                name: _received(panel, name)
+                for name in ("high", "low", "close", "volume")
+                if name in panel.fields
+            },
         )
+
+    def bar_column(self, name: str, *, needed: bool) -> Array:
+        """Return a column of the bars as received; NaN where it is missing and not `needed`.
+
+        Raises
+        ------
+        DataError
+            If it is needed and the panel did not have it.
+        """
+        if name in self._bars:
+            return self._bars[name]
+        if needed:
+            raise DataError(f"these costs need the column {name!r}, which the bars do not have")
+        return frozen(np.full(self.shape, np.nan))
 
     def columns(self, part: slice) -> ExecutionPrices:
         """Return the prices of some markets, by position."""
@@ -119,6 +140,7 @@ class ExecutionPrices:
             mark=mark,
             last=last,
             received=self.received[:, part],
+            _bars={name: frozen(values[:, part]) for name, values in self._bars.items()},
         )
 
     def __len__(self) -> int:
@@ -130,9 +152,14 @@ class ExecutionPrices:
         return self.price.shape[0], self.price.shape[1]
 
 
+def _received(panel: Panel, column: str) -> Array:
+    name = RECEIVED[column] if RECEIVED[column] in panel.fields else column
+    return frozen(panel[name])
+
+
 def _field(panel: Panel, column: str) -> Array:
     name = RECEIVED[column] if RECEIVED[column] in panel.fields else column
-    values = frozen(panel[name])
+    values = _received(panel, column)
     wrong = ~(np.isnan(values) | ((values > NOTHING) & (values < np.inf)))
     if wrong.any():
         t, i = np.argwhere(wrong)[0]

@@ -13,6 +13,7 @@ from lab.backtest.compare import agree
 from lab.backtest.layout import Array
 from lab.backtest.metrics import Bars
 from lab.backtest.prices import ExecutionPrices
+from lab.backtest.simulate import Trace
 from lab.costs import Costs
 
 __all__ = ["BacktestResult"]
@@ -58,6 +59,10 @@ class BacktestResult:
     engine_difference : float or None
         Largest difference of equity between the engines, at any bar, relative to max(equity, 1e-9 x
         capital); None if only one ran.
+    engine_feed : str or None
+        What vectorbt was fed: ``targets`` (decided weights: it checks sizes, sequence and lag too),
+        ``permitted`` (weights that risk left) or ``realised`` (sizes and prices as filled: it checks the
+        accounting alone). None if it did not run.
     risk_difference : float or None
         Largest difference between permitted weights and what the risk step permits on vectorbt's own equity
         (inf where one keeps and the other trades); None without risk or with one engine.
@@ -87,6 +92,8 @@ class BacktestResult:
     lag: int
     _prices: ExecutionPrices = field(repr=False)
     _targets: Array = field(repr=False)
+    _trace: Trace | None = field(default=None, repr=False)
+    engine_feed: str | None = None
 
     @property
     def status(self) -> str:
@@ -96,6 +103,11 @@ class BacktestResult:
     def to_vectorbt(self) -> Any:
         """Return vectorbt's Portfolio of the same backtest, for its plots and statistics.
 
-        It is fed the permitted weights, in the rows they trade at. Simulated anew on every call.
+        It is fed the permitted weights, in the rows they trade at, or the fills where the costs are more than
+        fixed rates. Simulated anew on every call.
         """
+        if self._trace is not None and not self.cost_model.simple:
+            return vectorbt_engine.portfolio_of_fills(
+                self._prices, [self._trace], costs=[self.cost_model], cash=[self.cash]
+            )
         return vectorbt_engine.portfolio(self._prices, self._targets, costs=self.cost_model, cash=self.cash)

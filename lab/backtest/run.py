@@ -160,6 +160,7 @@ def _result(
         lag=lag,
         _prices=prices,
         _targets=feed,
+        _trace=None if costs.simple else trace,
     )
 
 
@@ -172,21 +173,34 @@ def _second_engine(
     engine: Engine,
 ) -> BacktestResult:
     records = result.to_vectorbt().orders.values
-    account = vectorbt_engine.rebuild(records, prices, result.cash, result.cost_model.slippage)
+    feed = "permitted" if limits is not None else "targets"
+    slippage = result.cost_model.slippage
+    if not result.cost_model.simple:
+        feed, slippage = "realised", float("nan")
+    account = vectorbt_engine.rebuild(records, prices, result.cash, slippage)
     if engine == "vectorbt":
         theirs = vectorbt_engine.trace_of(records, account, prices, trace)
         theirs_result = _result(
             prices, targets, theirs, result._targets, result.cost_model, result.cash, result.lag
         )
-        return replace(theirs_result, engine=engine)
+        return replace(theirs_result, engine=engine, engine_feed=feed)
     difference = equity_difference(trace.path[layout.EQUITY], account.path[layout.EQUITY], result.cash)
     again = None
     if limits is not None:
         terms = terms_of(result.cost_model, limits, result.cash, result.lag)
-        permitted = vectorbt_engine.permitted_again(account, prices, targets, terms)
+        # What risk was asked on the way: decided weights, and remainders that were carried.
+        asked = np.full(targets.shape, np.nan)
+        asked[: max(len(targets) - result.lag, 0)] = trace.targets[result.lag :]
+        permitted = vectorbt_engine.permitted_again(account, prices, asked, terms)
         again = weight_difference(trace.permitted, permitted)
     notes = (*complaints(difference, again), *result.warnings)
-    return replace(result, engine_difference=difference, risk_difference=again, warnings=notes)
+    return replace(
+        result,
+        engine_difference=difference,
+        risk_difference=again,
+        engine_feed=feed,
+        warnings=notes,
+    )
 
 
 def _delisted(prices: ExecutionPrices, trace: Trace) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.backtest import kernel, layout
+from lab.backtest import friction, kernel, layout
 from lab.backtest.layout import Array
 from lab.backtest.metrics import Bars, compute_metrics
 from lab.backtest.prices import ExecutionPrices, PriceName, frozen
@@ -59,6 +59,8 @@ class Trace:
         Bar, market, side, status.
     figures : ndarray, shape (M, 4)
         Quantity, fill price, reference price, fee.
+    targets : ndarray, shape (T, N)
+        Weights in the row they trade at, before risk: decided ones, and what earlier bars left to do.
     """
 
     path: Array
@@ -67,6 +69,7 @@ class Trace:
     reasons: NDArray[np.int64]
     log: NDArray[np.int64]
     figures: Array
+    targets: Array
 
 
 def simulate_weights(
@@ -107,7 +110,7 @@ def simulate_weights(
     check_account(cash, lag, prices.at)
     path = np.empty((layout.PATH_ROWS, len(prices)))
     out = layout.Outputs(path, _NOTHING, _NOTHING, _NO_CODES, _NO_CODES, _NOTHING)
-    _run(prices, weights, terms_of(costs, limits, cash, lag), out)
+    _run(prices, weights, costs, terms_of(costs, limits, cash, lag), out, _NOTHING)
     bars = Bars.from_path(path)
     return Simulation(
         path[layout.EQUITY], bars, compute_metrics(bars, periods_per_year=prices.timeframe.periods_per_year)
@@ -129,11 +132,14 @@ def simulate_trace(
     positions, permitted = np.empty(shape), np.empty(shape)
     reasons = np.empty(shape, dtype=np.int64)
     # A row per finite weight is enough: one weight makes at most one order. One more, so that it is on.
-    rows = int(np.count_nonzero(~np.isnan(weights))) + 1
+    rows = int(np.count_nonzero(~np.isnan(weights))) + 1 if costs.simple else weights.size + 1
     log, figures = np.empty((rows, 4), dtype=np.int64), np.empty((rows, 4))
     out = layout.Outputs(path, positions, permitted, reasons, log, figures)
-    count = _run(prices, weights, terms_of(costs, limits, cash, lag), out)
-    return Trace(path, positions, permitted, reasons, log[:count], figures[:count])
+    targets = np.full(shape, np.nan)
+    if costs.simple:
+        targets[lag:] = weights[: max(len(weights) - lag, 0)]
+    count = _run(prices, weights, costs, terms_of(costs, limits, cash, lag), out, targets)
+    return Trace(path, positions, permitted, reasons, log[:count], figures[:count], targets)
 
 
 def check_account(cash: float, lag: int, at: PriceName) -> None:
@@ -156,7 +162,17 @@ def terms_of(costs: Costs, limits: Limits | None, cash: float, lag: int) -> layo
     return layout.Terms(lag, costs.fee, costs.slippage, float(cash), limited, figures)
 
 
-def _run(prices: ExecutionPrices, weights: Array, terms: layout.Terms, out: layout.Outputs) -> int:
+def _run(
+    prices: ExecutionPrices,
+    weights: Array,
+    costs: Costs,
+    terms: layout.Terms,
+    out: layout.Outputs,
+    targets: Array,
+) -> int:
     if weights.shape != prices.shape:
         raise FrameError(f"weights have shape {weights.shape}, expected {prices.shape}: bars x markets")
-    return int(kernel.run(prices.tape, frozen(weights), terms, out))
+    if costs.simple:
+        return int(kernel.run(prices.tape, frozen(weights), terms, out))
+    market = friction.frictions_of(prices, costs)
+    return int(friction.run_with_frictions(prices.tape, frozen(weights), terms, market, out, targets))

@@ -30,6 +30,9 @@ _REASONS: Final = {
     layout.CASH_SHORT: "cash short: cut to what the cash affords",
     layout.NO_PRICE: "no price at this bar",
     layout.NO_CASH: "no cash left",
+    layout.TOO_SMALL: "too small: below the lot or the smallest notional",
+    layout.VOLUME_SHORT: "volume short: cut to the largest share of it, the remainder is carried",
+    layout.NO_VOLUME: "no volume at this bar, the order is carried",
 }
 
 

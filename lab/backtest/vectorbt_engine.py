@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 from lab.backtest.kernel import close_bar, permit, subtract
 from lab.backtest.layout import BUY, CASH_SHORT, EQUITY, FILLED, PATH_ROWS, SELL, Array, Tape, Terms
-from lab.backtest.prices import ExecutionPrices
+from lab.backtest.prices import ExecutionPrices, frozen
 from lab.backtest.simulate import Trace
 from lab.costs import Costs
 from lab.risk import RiskState
 
-__all__ = ["Rebuilt", "permitted_again", "portfolio", "rebuild", "shifted", "trace_of"]
+__all__ = ["Rebuilt", "permitted_again", "portfolio", "portfolio_of_fills", "rebuild", "shifted", "trace_of"]
 
 
 _SETTINGS: Final = {
@@ -122,10 +122,61 @@ def portfolio(
         )
 
 
+def portfolio_of_fills(
+    prices: ExecutionPrices, traces: Sequence[Trace], *, costs: Sequence[Costs], cash: Sequence[float]
+) -> Any:
+    """Return vectorbt's Portfolio of fills that happened, sizes and prices, in the sequence they came in.
+
+    This checks the accounting alone: cash, fees, positions and equity. `prices` hold the columns of all
+    accounts side by side, in the order of `traces`.
+    """
+    size, price = np.full(prices.shape, np.nan), np.full(prices.shape, np.nan)
+    sequence = np.empty(prices.shape, dtype=np.int64)
+    fees, account, first = [], [], 0
+    for number, (trace, own) in enumerate(zip(traces, costs, strict=True)):
+        width = trace.positions.shape[1]
+        part = slice(first, first + width)
+        _lay_out(trace, size[:, part], price[:, part], sequence[:, part])
+        fees += [own.fee] * width
+        account += [number] * width
+        first += width
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pandas as pd
+        import vectorbt as vbt
+
+        settings = {**_SETTINGS, "size_type": "amount", "call_seq": sequence}
+        return vbt.Portfolio.from_orders(
+            close=pd.DataFrame(prices.last, index=pd.DatetimeIndex(prices.ts).tz_localize("UTC")),
+            size=size,
+            price=price,
+            val_price=prices.mark,
+            fees=np.array([fees]),
+            slippage=0.0,
+            init_cash=np.asarray(cash, dtype=np.float64),
+            group_by=np.array(account),
+            freq=pd.Timedelta(seconds=prices.timeframe.seconds),
+            **settings,
+        )
+
+
+def _lay_out(trace: Trace, size: Array, price: Array, sequence: NDArray[np.int64]) -> None:
+    """Write the fills of one account as a wide feed, and who goes first in every bar."""
+    filled = trace.log[:, 3] <= CASH_SHORT
+    log, figures = trace.log[filled], trace.figures[filled]
+    bar, market = log[:, 0], log[:, 1]
+    size[bar, market] = log[:, 2] * figures[:, 0]
+    price[bar, market] = figures[:, 1]
+    rank = np.full(size.shape, len(log), dtype=np.int64)
+    rank[bar, market] = np.arange(len(log))
+    sequence[:] = np.argsort(rank, axis=1, kind="stable")
+
+
 def rebuild(records: NDArray[Any], prices: ExecutionPrices, cash: float, slippage: float) -> Rebuilt:
     """Return the account that vectorbt's order records describe, marked at the closes.
 
     vectorbt's own ``value()`` drops small cash on accounts that costs have worn down; its records do not.
+    A NaN slippage takes each fill's distance from the bar's price.
     """
     shape = prices.shape
     account = Rebuilt(np.empty((PATH_ROWS, shape[0])), np.empty(shape), np.empty(shape[0]))
@@ -167,7 +218,10 @@ def _rebuild(
                 held[i] = subtract(held[i], size)
                 cash += subtract(amount, fee)
             notional += amount
-            costs += fee + size * tape.price[t, i] * slippage
+            if np.isnan(slippage):
+                costs += fee + size * abs(figures[row, 1] - tape.price[t, i])
+            else:
+                costs += fee + size * tape.price[t, i] * slippage
             row += 1
         before = close_bar(t, tape, held, cash, before, notional, costs, path)
         positions[t] = held
@@ -181,16 +235,24 @@ def trace_of(records: NDArray[Any], account: Rebuilt, prices: ExecutionPrices, f
     whose permitted weights it was fed; a buy counts as cut where the fused engine cut it.
     """
     refused = fused.log[:, 3] > CASH_SHORT
-    cut = {(int(bar), int(market)) for bar, market, _, status in fused.log if status == CASH_SHORT}
+    cut = {(int(bar), int(market)): int(status) for bar, market, _, status in fused.log[~refused]}
     bar, market = records["idx"].astype(np.int64), records["col"].astype(np.int64)
     side = np.where(records["side"] == 0, BUY, SELL).astype(np.int64)
-    status = [CASH_SHORT if key in cut else FILLED for key in zip(bar.tolist(), market.tolist(), strict=True)]
+    status = [cut.get(key, FILLED) for key in zip(bar.tolist(), market.tolist(), strict=True)]
     log = np.column_stack([bar, market, side, np.array(status, dtype=np.int64)])
     reference = prices.price[bar, market]
     figures = np.column_stack([records["size"], records["price"], reference, records["fees"]])
     log, figures = np.vstack([fused.log[refused], log]), np.vstack([fused.figures[refused], figures])
     order = np.argsort(log[:, 0], kind="stable")
-    return Trace(account.path, account.positions, fused.permitted, fused.reasons, log[order], figures[order])
+    return Trace(
+        account.path,
+        account.positions,
+        fused.permitted,
+        fused.reasons,
+        log[order],
+        figures[order],
+        fused.targets,
+    )
 
 
 def permitted_again(account: Rebuilt, prices: ExecutionPrices, weights: Array, terms: Terms) -> Array:
@@ -199,7 +261,7 @@ def permitted_again(account: Rebuilt, prices: ExecutionPrices, weights: Array, t
     `weights` are the decided ones, before any shift; rows before the lag are NaN.
     """
     permitted = np.full(prices.shape, np.nan)
-    _permit_again(account.positions, account.cash, prices.tape, weights, terms, permitted)
+    _permit_again(account.positions, account.cash, prices.tape, frozen(weights), terms, permitted)
     return permitted
 
 

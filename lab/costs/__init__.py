@@ -1,5 +1,6 @@
-"""What trading costs: fee and slippage, one value for the backtest, the paper fills and the risk step."""
+"""What trading costs: one value for the backtest, the paper fills and the risk step."""
 
-from lab.costs.model import Costs
+from lab.costs.fees import fee_bps
+from lab.costs.model import Costs, MarketRules
 
-__all__ = ["Costs"]
+__all__ = ["Costs", "MarketRules", "fee_bps"]

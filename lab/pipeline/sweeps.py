@@ -129,8 +129,10 @@ class _Recorder:
         self._sketches = np.zeros((count, SKETCH_SIZE), dtype=np.float16)
 
     def observe(self, places: Sequence[int], returns: Array) -> None:
+        # Made in the calibration too, so that it is timed, and kept in a block's run alone.
+        made = sketch(returns, self._bars)
         if len(self._sketches):
-            self._sketches[[place - self._first for place in places]] = sketch(returns, self._bars)
+            self._sketches[[place - self._first for place in places]] = made
 
     def batch(self, prepared: Sweep, rows: pl.DataFrame) -> TrialBatch:
         """Return the block's trials; a set that never traded has a Sharpe ratio of 0."""
@@ -192,7 +194,7 @@ def _identity(inputs: Inputs, grid: Mapping[str, Sequence[Any]], metrics: Sequen
             "version": instance.strategy.version,
             "data": inputs.data_hash,
             "markets": list(instance.markets),
-            "costs": repr(instance.costs),
+            "costs": instance.costs.identity(),
             "risk": instance.risk.model_dump(mode="json"),
             "grid": [[name, list(values)] for name, values in grid.items()],
             "metrics": list(metrics),

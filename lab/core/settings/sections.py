@@ -64,6 +64,20 @@ class CostSettings(Section):
     preset: Literal["conservative", "base", "optimistic"] | None = Field(None, description="named figures")
     fee_bps: float | None = Field(None, ge=0, le=1_000, description="fee per trade, basis points of notional")
     slippage_bps: float | None = Field(None, ge=0, le=1_000, description="price concession, basis points")
+    exchange: str | None = Field(None, description="take the fee from this exchange's schedule")
+    tier: int = Field(0, ge=0, description="volume tier of that schedule")
+    liquidity: Literal["maker", "taker"] = Field("taker", description="whether orders rest or take")
+    token_discount: bool = Field(False, description="fees paid in the exchange's own token")
+    slippage_volatility: float = Field(
+        0.0, ge=0, le=10, description="concession per standard deviation of the 20 bars before"
+    )
+    impact_bps: float = Field(
+        0.0, ge=0, le=10_000, description="concession of an order of the whole bar's volume"
+    )
+    max_participation_pct: Fraction | None = Field(
+        None, gt=0, description="largest share of a bar's volume that an order may take; the rest is carried"
+    )
+    clip_to_bar: bool = Field(False, description="fills stay within the bar's low and high")
 
 
 class SearchSettings(Section):
