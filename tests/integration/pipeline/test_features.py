@@ -15,11 +15,12 @@ import pytest
 from lab.cli import main
 from lab.core.errors import DataError
 from lab.core.frames import TS
+from lab.core.timeframe import Timeframe
 from lab.data.catalog import Catalog
 from lab.data.panels import panel_from_bars
 from lab.features import compute, definitions, mean
 from lab.pipeline.features import build, feature_files, features_as_of, lineage
-from lab.pipeline.verification import verify_panel
+from lab.pipeline.verification import feature_examples, verify_panel
 from lab.strategies import load
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -206,6 +207,14 @@ def test_bad_bars_are_named_as_the_reason(config: Path, tmp_path: Path) -> None:
     append(tmp_path, broken.head(95), 103)
     with pytest.raises(DataError, match=r"ETH/USDT 1d needs 21 bars, 5 available \(95 bars are BAD"):
         build(config, root=tmp_path)
+
+
+def test_every_feature_of_the_library_has_an_example() -> None:
+    day = Timeframe.parse("1d")
+    of_the_library = {
+        name for name, made in definitions().items() if made.evaluate.__module__.startswith("lab.features")
+    }
+    assert of_the_library <= {feature.name for feature in feature_examples(day, MARKETS)}
 
 
 def test_verification_fails_for_a_feature_that_depends_on_the_start(
