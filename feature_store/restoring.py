@@ -103,6 +103,6 @@ def _copy(source: Path, folder: Path, part: Partition) -> None:
 
 
 def _keep_copy(folder: Path, file: str) -> None:
-    target = folder / QUARANTINE / file
+    target = folder / QUARANTINE / f"{file}.damaged"
     fault_point("quarantine", target)
     write_bytes(target, (folder / file).read_bytes())

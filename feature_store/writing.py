@@ -91,18 +91,40 @@ class Writing:
         fresh = rows.filter(time > last)
         if fresh.is_empty():
             return rows
-        keys = [self._manifest.entity, self._manifest.time]
-        if self._manifest.known is not None and self._revises_tail(fresh):
-            return self._drained(rows)  # a tail has one row per key: revisions are kept beside partitions
         late = rows.filter(time <= last)
-        merged = fresh if self._tail is None else merge(self._tail, fresh, entity=keys[0], time=keys[1])
+        merged = self._with_tail(fresh)
         if merged is None:
             return late
+        if merged.is_empty():
+            return self._drained(rows)
         if merged.height <= self._limit:
             self._tail = merged
             return late
         self._tail = None
         return self._arranged([late, merged])
+
+    def _with_tail(self, fresh: pl.DataFrame) -> pl.DataFrame | None:
+        """Return the tail with `fresh` rows; None: nothing new; empty: there are revisions.
+
+        A tail has one row per key: where rows know their arrival, revised ones are kept beside partitions.
+        """
+        keys = [self._manifest.entity, self._manifest.time]
+        tail, known = self._tail, self._manifest.known
+        if known is None:
+            return fresh if tail is None else merge(tail, fresh, entity=keys[0], time=keys[1])
+        if tail is not None and fresh[keys[1]].min() <= tail[keys[1]].max():  # type: ignore[operator]
+            values = [column for column in tail.columns if column != known]
+            said = tail.rename({known: "_known"})
+            matched = fresh.join(said, on=values, how="left", nulls_equal=True, maintain_order="left")
+            new = pl.col("_known").is_null() | (pl.col(known) < pl.col("_known"))
+            fresh = matched.filter(new).select(tail.columns)
+            if fresh.is_empty():
+                return None
+            if fresh.join(tail, on=keys, how="semi").height:
+                return tail.clear()
+        if fresh.height > 1 and fresh.select(keys).is_duplicated().any():
+            return fresh.clear()
+        return fresh if tail is None else pl.concat([tail, fresh]).sort(keys)
 
     def _drained(self, rows: pl.DataFrame) -> pl.DataFrame:
         if self._tail is None:
@@ -113,12 +135,6 @@ class Writing:
     def _arranged(self, frames: list[pl.DataFrame]) -> pl.DataFrame:
         manifest = self._manifest
         return arrange(pl.concat(frames), entity=manifest.entity, time=manifest.time, known=manifest.known)
-
-    def _revises_tail(self, fresh: pl.DataFrame) -> bool:
-        keys = [self._manifest.entity, self._manifest.time]
-        if fresh.select(keys).is_duplicated().any():
-            return True
-        return self._tail is not None and fresh.join(self._tail, on=keys, how="semi").height > 0
 
     def _update(self, month: str, rows: pl.DataFrame) -> None:
         old = self._parts.get(month)

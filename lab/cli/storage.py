@@ -20,6 +20,8 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=_RESAMPLE)(resample)
     app.command(epilog="Example: mnemo data rebuild --dry-run")(rebuild)
     app.command(epilog="Example: mnemo data compact --json")(compact)
+    app.command(epilog="Example: mnemo data prune --dry-run")(prune)
+    app.command(epilog="Example: mnemo data index --json")(index)
 
 
 _RESAMPLE = (
@@ -103,6 +105,37 @@ def compact(root: Root = Path(), json: Json = False) -> None:
     moved = Catalog(root_folder(root)).compact()
     rows = [[row["dataset"], row["rows"]] for row in moved]
     emit(moved, as_json=json, show=lambda: table("Moved into months", ["dataset", "rows"], rows))
+
+
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show only; remove nothing.")] = False,
+    root: Root = Path(),
+    json: Json = False,
+) -> None:
+    """Remove bars past their retention (data/retention.yaml), and on a full disk what can be made again."""
+    from lab.data.housekeeping import plan, sweep_out
+    from lab.tracking.pins import pinned_by_runs
+
+    where = root_folder(root)
+    found = plan(where, now=datetime.now(UTC), pins=pinned_by_runs(where))
+    if not dry_run:
+        sweep_out(where, found)
+    rows = [removal.to_dict() | {"removed": not (dry_run or removal.pinned_by)} for removal in found]
+    columns = ["path", "bytes", "reason", "pinned_by", "removed"]
+    shown = [[row[name] for name in columns] for row in rows]
+    emit(rows, as_json=json, show=lambda: table("Housekeeping", columns, shown))
+
+
+def index(root: Root = Path(), json: Json = False) -> None:
+    """Bring the index of all files up to date (data/index.sqlite) and print it."""
+    from lab.data.artifacts import index_artifacts
+
+    rows = index_artifacts(root_folder(root), now=datetime.now(UTC))
+    columns = ["path", "bytes", "modified", "sha256", "tags"]
+    shown = [
+        [row["path"], row["bytes"], row["modified"], row["sha256"][:12], _joined(row["tags"])] for row in rows
+    ]
+    emit(rows, as_json=json, show=lambda: table("Artifacts", columns, shown))
 
 
 def _joined(value: Any) -> Any:

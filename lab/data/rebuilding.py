@@ -12,6 +12,7 @@ import polars as pl
 
 from feature_store import Manifest
 from feature_store.atomic import exclusive
+from feature_store.dropping import DROPPED
 from feature_store.errors import CorruptFileError
 from feature_store.restoring import damaged_files, restore
 from lab.core.errors import DataError
@@ -130,6 +131,7 @@ def _dataset(catalog: Catalog, again: Catalog, name: str, dry_run: bool) -> Rebu
     made = {part.month: part for part in there.partitions}
     lost = {month for month, part in stored.items() if {part.file, _earlier_file(part)} & set(damaged)}
     lost |= {month for month in made if month not in stored}
+    lost -= set(here.metadata.get(DROPPED, ())) if here is not None else set()
     if any(file.startswith("tail.") for file in damaged) and here is not None:
         lost |= {month for month, part in made.items() if part.last > str(here.last)}
     same = {
@@ -138,7 +140,8 @@ def _dataset(catalog: Catalog, again: Catalog, name: str, dry_run: bool) -> Rebu
     back = lost & made.keys()
     if back and not dry_run:
         restore(catalog.store, again.store, name, back)
-    differing = (stored.keys() | made.keys()) - same - back
+    dropped = set(here.metadata.get(DROPPED, ())) - stored.keys() if here is not None else set()
+    differing = (stored.keys() | made.keys()) - same - back - dropped
     return Rebuilt(
         dataset=name,
         months=len(made),

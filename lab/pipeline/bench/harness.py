@@ -42,6 +42,8 @@ class Case:
         A small input for the first, unmeasured run, which imports and compiles; by default `prepare`.
     most_runs : int, optional
         Timed runs at most, for cases whose peer takes a minute; the run that is compared counts as one.
+    finish : callable, optional
+        Takes the input back when a side is done with it: removes its files.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Case:
     agree: Callable[[Any, Any], None]
     rehearse: Callable[[], Any] | None = None
     most_runs: int | None = None
+    finish: Callable[[Any], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +126,19 @@ class _Side:
 
     def close(self) -> None:
         self._pipe.close()
-        self._process.join(timeout=5)
+        self._process.join(timeout=30)
         if self._process.is_alive():
             self._process.kill()
 
 
 def _serve(pipe: Connection, case: Case, side: str) -> None:
     run = case.ours if side == "ours" else case.theirs
+    finish, inputs = case.finish or _nothing, []
     try:
-        run((case.rehearse or case.prepare)())  # imports and compiles, not measured
-        given = case.prepare()
+        inputs.append((case.rehearse or case.prepare)())
+        run(inputs[0])  # imports and compiles, not measured
+        finish(inputs.pop())
+        inputs.append(given := case.prepare())
         while True:
             what = pipe.recv()
             before = _reset_peak()
@@ -146,8 +152,14 @@ def _serve(pipe: Connection, case: Case, side: str) -> None:
     except Exception as error:
         pipe.send(("error", f"{error!r}\n{traceback.format_exc(limit=-3)}"))
     finally:
+        for each in inputs:
+            finish(each)
         pipe.close()
         os._exit(0)  # some peers leave threads behind that would keep the process alive
+
+
+def _nothing(given: Any) -> None:
+    """Leave an input that is only memory."""
 
 
 def _reset_peak() -> float:
