@@ -88,14 +88,14 @@ def load_portfolio_inputs(
     """
     portfolio = config if isinstance(config, Portfolio) else load_portfolio(config)
     instances = tuple(load_inputs(one, root=root, start=start, end=end) for one in portfolio.instances)
-    grid = portfolio.timeframe
+    grid, catalog = portfolio.timeframe, Catalog(root)
     try:
-        marked = Catalog(root).bars(portfolio.markets, grid, start, end)
+        marked = catalog.bars(portfolio.markets, grid, start, end)
     except UnknownMarketError as error:
         raise UnknownMarketError(
             f"portfolio {portfolio.portfolio_id} trades on {grid} bars, its finest timeframe: {error}"
         ) from None
-    panel = panel_from_bars(marked, timeframe=grid, markets=portfolio.markets)
+    panel = panel_from_bars(marked, timeframe=grid, markets=portfolio.markets, settings=catalog.settings)
     data_hash = digest([content_hash(marked), *(inputs.data_hash for inputs in instances)])
     return PortfolioInputs(portfolio, instances, panel, marked, data_hash)
 
