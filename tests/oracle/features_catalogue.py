@@ -95,6 +95,15 @@ OF_THE_UNIVERSE: tuple[Feature, ...] = (
 EVERY = OF_ONE_MARKET + OF_THE_UNIVERSE
 
 
+def shipped_definitions() -> set[str]:
+    """Return the names that the package registers; other tests may have registered some of their own."""
+    return {
+        name
+        for name, definition in made.definitions().items()
+        if definition.evaluate.__module__.startswith("lab.")
+    }
+
+
 def make_panel(seed: int, rows: int = 260, markets: int = 5, holes: float = 0.05) -> Panel:
     """Return random bars of any magnitude, some missing, with equal prices and no volume at times."""
     generator = np.random.default_rng(seed)

@@ -40,31 +40,61 @@ def decayed_mean(x: Any, first_bar: int, memory: int, decay: float, min_weight: 
     for age in range(memory):
         weight[age + 1] = weight[age] * decay
     least = min_weight * (1.0 - weight[memory]) / (1.0 - decay) * (1.0 - 1e-12)
-    tail_sum = np.zeros((memory + 1, columns))
-    tail_weight = np.zeros((memory + 1, columns))
-    head_sum = np.zeros(columns)
-    head_weight = np.zeros(columns)
+    # Where bars are missing for all markets or for none, all have the weights of the first: summed once.
+    alike = _missing_together(x)
+    apart = 1 if alike else columns
+    tail_sum, tail_weight = np.zeros((memory + 1, columns)), np.zeros((memory + 1, apart))
+    head_sum, head_weight = np.zeros(columns), np.zeros(apart)
     for t in range(rows):
         place = (first_bar + t) % memory
         if place == 0:
-            head_sum[:] = 0.0
-            head_weight[:] = 0.0
-            for q in range(min(memory, t)):
-                at = memory - 1 - q
-                for j in range(columns):
-                    value = x[t - 1 - q, j]
-                    valid = not math.isnan(value)
-                    tail_sum[at, j] = tail_sum[at + 1, j] + (weight[q] * value if valid else 0.0)
-                    tail_weight[at, j] = tail_weight[at + 1, j] + (weight[q] if valid else 0.0)
-        for j in range(columns):
-            value = x[t, j]
-            valid = not math.isnan(value)
-            head_sum[j] = head_sum[j] * decay + (value if valid else 0.0)
-            head_weight[j] = head_weight[j] * decay + (1.0 if valid else 0.0)
+            head_sum[:], head_weight[:] = 0.0, 0.0
+            for age in range(min(memory, t)):
+                _grow(x, t - 1 - age, weight[age], tail_sum, tail_weight, memory - 1 - age)
+        _decay(x, t, decay, head_sum, head_weight)
         if t >= memory - 1:
-            scale = weight[place + 1]
+            scale, tail = weight[place + 1], place + 1
+            if alike:
+                total = scale * tail_weight[tail, 0] + head_weight[0]
+                total = total if total >= least else np.nan
+                for j in range(columns):
+                    out[t, j] = (scale * tail_sum[tail, j] + head_sum[j]) / total
+                continue
             for j in range(columns):
-                total = scale * tail_weight[place + 1, j] + head_weight[j]
-                mean = (scale * tail_sum[place + 1, j] + head_sum[j]) / total
+                total = scale * tail_weight[tail, j] + head_weight[j]
+                mean = (scale * tail_sum[tail, j] + head_sum[j]) / total
                 out[t, j] = mean if total >= least else np.nan
     return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _grow(x: Any, t: int, part: float, tail_sum: Any, tail_weight: Any, slot: int) -> None:
+    """Set `slot` to the slot after it and row t, which has the weight `part`."""
+    for j in range(tail_sum.shape[1]):
+        value = part * x[t, j]
+        tail_sum[slot, j] = tail_sum[slot + 1, j] + (0.0 if math.isnan(value) else value)
+    for j in range(tail_weight.shape[1]):
+        tail_weight[slot, j] = tail_weight[slot + 1, j] + (0.0 if math.isnan(x[t, j]) else part)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _decay(x: Any, t: int, decay: float, head_sum: Any, head_weight: Any) -> None:
+    """Add row t, with a weight of 1, to what is a bar older now."""
+    for j in range(len(head_sum)):
+        value = x[t, j]
+        head_sum[j] = head_sum[j] * decay + (0.0 if math.isnan(value) else value)
+    for j in range(len(head_weight)):
+        head_weight[j] = head_weight[j] * decay + (0.0 if math.isnan(x[t, j]) else 1.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _missing_together(x: Any) -> bool:
+    """Return whether every row is valid in all columns or in none."""
+    rows, columns = x.shape
+    for t in range(rows):
+        missing = 0
+        for j in range(columns):
+            missing += 1 if math.isnan(x[t, j]) else 0
+        if 0 < missing < columns:
+            return False
+    return True

@@ -160,8 +160,8 @@ def test_whole_numbers_of_any_type_make_one_feature() -> None:
 
 
 def test_unknown_feature_gets_the_nearest_names() -> None:
-    with pytest.raises(ConfigError, match=r"'means' is not defined; did you mean mean\?"):
-        definition_of(Feature.of("means", "1", lookback=2, window=2))
+    with pytest.raises(ConfigError, match=r"'parkinsson' is not defined; did you mean parkinson\?"):
+        definition_of(Feature.of("parkinsson", "1", lookback=2, window=2))
 
 
 def test_feature_of_another_version_or_lookback_is_refused() -> None:
