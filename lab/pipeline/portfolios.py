@@ -40,14 +40,10 @@ class PortfolioInputs:
     Attributes
     ----------
     portfolio : Portfolio
-    instances : tuple of Inputs
-        Of each instance, on its own timeframe.
-    panel : Panel
-        Bars of all markets on the portfolio's finest timeframe: what is traded on.
-    marked : polars.DataFrame
-        The same with quality marks.
-    data_hash : str
-        SHA-256 over everything read.
+    instances : tuple of Inputs, each on its own timeframe
+    panel : Panel of all markets on the finest timeframe, on which the portfolio trades
+    marked : polars.DataFrame, the same bars with quality marks
+    data_hash : str, SHA-256 over everything read
     """
 
     portfolio: Portfolio
@@ -81,7 +77,7 @@ def load_portfolio_inputs(
 
     Raises
     ------
-    ConfigError, DataError, InsufficientHistoryError
+    ConfigError, DataError
         As :func:`~lab.pipeline.inputs.load_inputs` for each instance.
     UnknownMarketError
         If a market has no bars of the finest timeframe, on which the portfolio trades.
@@ -130,25 +126,19 @@ def backtest_portfolio(
     portfolio, panel = inputs.portfolio, inputs.panel
     decided = inputs.decide()
     weights = inputs.targets(decided)
+    cash = portfolio.capital
     result = run_backtest(
-        panel,
-        weights,
-        costs=portfolio.costs,
-        risk=portfolio.risk,
-        cash=portfolio.capital,
-        engine="both",
+        panel, weights, costs=portfolio.costs, risk=portfolio.risk, cash=cash, engine="both"
     )
     benchmark = buy_and_hold(panel, portfolio.costs)
     judgement, deflated = _judged(inputs, result, root)
     tables = _tables(inputs, decided, result, benchmark, weights)
     judged = {
-        "kind": "backtest",
-        "seed": seed,
         "deflated_sharpe": deflated,
         "n_trials": judgement.n_trials,
-        "ledger_head": judgement.head,
         "fingerprint": fingerprint(tables, result.metrics),
     }
+    kept = {"kind": "backtest", "seed": seed, "ledger_head": judgement.head, **judged}
     record = RunRecord(
         name=portfolio.portfolio_id,
         kind="backtest",
@@ -158,24 +148,29 @@ def backtest_portfolio(
         config=portfolio.source.read_text(encoding="utf-8"),
         params=_shares(portfolio),
         metrics={**numbers(result.metrics), "deflated_sharpe": deflated, "n_trials": judgement.n_trials},
-        result=_document(inputs, result, benchmark, judged),
+        result=_document(inputs, result, benchmark, kept),
         tables=tables,
     )
     run_id = Tracker(root).log(record)
-    printed = {
-        "run_id": run_id,
+    printed = _printed(inputs, decided, result, {"run_id": run_id, **judged})
+    return BacktestRun(run_id, result, deflated, judgement.n_trials, printed)
+
+
+def _printed(
+    inputs: PortfolioInputs, decided: PortfolioWeights, result: BacktestResult, judged: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what ``mnemo backtest PORTFOLIO --json`` prints."""
+    return {
+        **judged,
+        "n_trials_ledger": judged["n_trials"],
         "metrics": dict(result.metrics),
         "engine_difference": result.engine_difference,
         "data_hash": inputs.data_hash,
-        "config_hash": portfolio.config_hash,
-        "deflated_sharpe": deflated,
-        "n_trials_ledger": judgement.n_trials,
-        "fingerprint": judged["fingerprint"],
+        "config_hash": inputs.portfolio.config_hash,
         "reallocations": decided.reallocations["ts"].n_unique(),
         "status": result.status,
         "warnings": list(result.warnings),
     }
-    return BacktestRun(run_id, result, deflated, judgement.n_trials, printed)
 
 
 def _shares(portfolio: Portfolio) -> dict[str, float]:
@@ -191,7 +186,6 @@ def _judged(inputs: PortfolioInputs, result: BacktestResult, root: Path) -> tupl
     returns = result.bars.returns
     statistics = sharpe_statistics(returns)
     costs = portfolio.costs
-    parameters = {"config_hash": portfolio.config_hash}
     trial = TrialBatch(
         family="portfolio",
         version=_VERSION,
@@ -201,12 +195,11 @@ def _judged(inputs: PortfolioInputs, result: BacktestResult, root: Path) -> tupl
         n_observations=len(returns),
         cost_hash=parameter_hash({"fee": costs.fee, "slippage": costs.slippage}),
         risk_hash=parameter_hash(portfolio.risk.model_dump(mode="json")),
-        parameter_hashes=(parameter_hash(parameters),),
+        parameter_hashes=(parameter_hash({"config_hash": portfolio.config_hash}),),
         sharpes=np.array([statistics.sharpe]),
         sketches=sketch(returns[None, :], panel.bar),
     )
-    ledger = Ledger(root)
-    ledger.append(trial)
+    (ledger := Ledger(root)).append(trial)
     judgement = ledger.judge(trial.family, trial.identity)
     return judgement, judgement.deflated(statistics)
 
@@ -246,7 +239,6 @@ def _provenance(inputs: PortfolioInputs, seed: int, result: BacktestResult, head
         for one in portfolio.instances
         for feature in one.strategy.features(one.params)
     }
-    difference = result.engine_difference
     return Provenance(
         code=code_version(),
         strategy_id=portfolio.portfolio_id,
@@ -267,7 +259,7 @@ def _provenance(inputs: PortfolioInputs, seed: int, result: BacktestResult, head
         ),
         feature_hashes=features,
         seed=seed,
-        engine_difference=float("inf") if difference is None else difference,
+        engine_difference=np.inf if result.engine_difference is None else result.engine_difference,
         ledger_head=head,
     )
 
@@ -275,7 +267,7 @@ def _provenance(inputs: PortfolioInputs, seed: int, result: BacktestResult, head
 def _document(
     inputs: PortfolioInputs, result: BacktestResult, benchmark: BacktestResult, judged: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the result document, with the keys that the document of an instance has."""
+    """Return the result document, with the keys of an instance's."""
     portfolio, panel, returns = inputs.portfolio, inputs.panel, result.returns
     return {
         "strategy_id": portfolio.portfolio_id,
