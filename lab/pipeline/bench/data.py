@@ -138,7 +138,7 @@ def _months_last(bench: Bench) -> list[float]:
     return _best(
         bench,
         lambda: pl.scan_parquet(late).filter(pl.col("ts") >= bench.since).select(columns).collect(),
-        lambda: bench.kept["duckdb"].execute(ask, [bench.since]).pl(),
+        lambda: bench.kept["duckdb"].sql(ask, params=[bench.since]).pl(),
     )
 
 
@@ -148,7 +148,7 @@ def _months_column(bench: Bench) -> list[float]:
     return _best(
         bench,
         lambda: pl.scan_parquet(files).select("close").collect(),
-        lambda: bench.kept["duckdb"].execute(ask).pl(),
+        lambda: bench.kept["duckdb"].sql(ask).pl(),
     )
 
 
