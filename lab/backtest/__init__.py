@@ -1,6 +1,7 @@
 """Simulation: a fused engine, vectorbt as the second one, metrics, and one frozen result."""
 
 from lab.backtest.batch import simulate_many
+from lab.backtest.breakdowns import against, by_hour, by_market, by_period, by_regime, regimes
 from lab.backtest.metrics import METRICS, Bars, compute_metrics, sharpe_per_period
 from lab.backtest.planning import SweepPlan, plan_sweep
 from lab.backtest.prices import ExecutionPrices
@@ -17,8 +18,14 @@ __all__ = [
     "Simulation",
     "Sweep",
     "SweepPlan",
+    "against",
+    "by_hour",
+    "by_market",
+    "by_period",
+    "by_regime",
     "compute_metrics",
     "plan_sweep",
+    "regimes",
     "run_backtest",
     "sharpe_per_period",
     "simulate_many",

@@ -1,0 +1,199 @@
+# ruff: noqa: E501 - a fault is a line, as it stands in the source
+"""Faults put into the engine's source text on import, and a small check that must notice each of them.
+
+``python -m tests.oracle.mutants NUMBER`` exits 0 if the check passes with fault NUMBER in place (-1: none), 1
+if it notices. Compiled code runs as plain Python there, since it would come from a cache of sound source.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Mutant:
+    name: str
+    module: str
+    old: str
+    new: str
+    vectorbt: bool = False
+
+
+K, L, V = "lab.backtest.kernel", "lab.backtest.lean", "lab.backtest.vectorbt_engine"
+F, P = "lab.backtest.friction", "lab.backtest.prices"
+MUTANTS = (
+    Mutant("buys before sells", "lab.backtest.sorting", "keys[sequence[place - 1]] > keys[i]", "keys[sequence[place - 1]] < keys[i]"),
+    Mutant("ranks turned round", "lab.backtest.sorting", "sequence[ranks[i]] = i", "sequence[count - 1 - ranks[i]] = i"),
+    Mutant("fee of a buy forgotten", K, "rest = subtract(cash, notional + paid)", "rest = subtract(cash, notional)"),
+    Mutant("fee of a sell forgotten", K, "cash += subtract(traded * price, paid)", "cash += traded * price"),
+    Mutant("slippage of a buy gained", K, "price = reference * (1.0 + terms.slippage)", "price = reference * (1.0 - terms.slippage)"),
+    Mutant("slippage of a sell gained", K, "price = reference * (1.0 - terms.slippage)", "price = reference * (1.0 + terms.slippage)"),
+    Mutant("one bar too early", K, "target = weights[t - terms.lag]", "target = weights[min(t - terms.lag + 1, len(weights) - 1)]"),
+    Mutant("one bar too late", K, "if t >= terms.lag:", "if t > terms.lag:"),
+    Mutant("valued at the close", K, "value = value_of(cash, desk.positions, tape.mark, t)", "value = value_of(cash, desk.positions, tape.last, t)"),
+    Mutant("equity at the open", K, "equity = value_of(cash, positions, tape.last, t)", "equity = value_of(cash, positions, tape.mark, t)"),
+    Mutant("trades without a price", K, "and not np.isnan(tape.price[t, i])", "and not np.isnan(tape.mark[t, i])"),
+    Mutant("a cut buy ignores the fee", K, "affordable = cash / (1.0 + fee)", "affordable = cash"),
+    Mutant("another sort expression", K, "desk.keys[i] = worth - desk.positions[i] * tape.mark[t, i]", "desk.keys[i] = desk.permitted[i]"),
+    Mutant("quantity from the close", K, "desk.quantities[i] = worth / tape.mark[t, i]", "desk.quantities[i] = worth / tape.last[t, i]"),
+    Mutant("sells more than is held", K, "traded = min(desk.positions[i], -quantity)", "traded = -quantity * 1.001"),
+    Mutant("breaker not persisted", K, "state = permit(", "_ = permit("),
+    Mutant("untradeable markets seen as tradeable", K, "state.tradeable[i] = not np.isnan(tape.price[t, i])", "state.tradeable[i] = True"),
+    Mutant("marks carried out of order", P, "mark[t, i] = known\n            if not np.isnan(closes[t, i]):\n                known = closes[t, i]", "if not np.isnan(closes[t, i]):\n                known = closes[t, i]\n            mark[t, i] = known"),
+    Mutant("lean: waits for nothing", L, "if t >= lag and active[t - lag]:\n            value = cash", "if t >= lag and active[t]:\n            value = cash"),
+    Mutant("lean: fee of a buy forgotten", L, "rest = subtract(cash, notional + paid)", "rest = subtract(cash, notional)"),
+    Mutant("lean: sells put among the buys", L, "below = keys[i] < 0.0", "below = keys[i] > 0.0"),
+    Mutant("lean alone: capital shared", L, "np.full(n, capital), np.full(n, capital)", "np.full(n, capital / n), np.full(n, capital / n)"),
+    Mutant("frictions: remainder forgotten", F, "goal[i] = aim if status in (VOLUME_SHORT, NO_VOLUME) else np.nan", "goal[i] = np.nan"),
+    Mutant("frictions: tick in favour", F, "math.ceil(price / tick - _ROUNDING) if side == BUY", "math.floor(price / tick) if side == BUY"),
+    Mutant("frictions: linear impact", F, "math.sqrt(min(traded / volume, 1.0) if volume > 0.0 else 1.0)", "(min(traded / volume, 1.0) if volume > 0.0 else 1.0)"),
+    Mutant("frictions: volatility of the bar itself", F, "for s in range(max(t - VOLATILITY_BARS, 1), t):\n                change = math.log(close[s, i] / close[s - 1, i])\n                if not math.isnan(change):\n                    count += 1", "for s in range(max(t - VOLATILITY_BARS, 1), t + 1):\n                change = math.log(close[s, i] / close[s - 1, i])\n                if not math.isnan(change):\n                    count += 1"),
+    Mutant("vectorbt: its own smallest size", V, '"min_size": 0.0', '"min_size": 0.1', True),
+    Mutant("vectorbt: its own value price", V, "            val_price=prices.mark,\n            fees=np.array([[one.fee for one in wide]]),", "            fees=np.array([[one.fee for one in wide]]),", True),
+    Mutant("vectorbt: its own call sequence", V, '"call_seq": "auto"', '"call_seq": "default"', True),
+    Mutant("vectorbt: value updated between orders", V, '"update_value": False', '"update_value": True', True),
+)  # fmt: skip
+
+
+class _Mutating(importlib.abc.MetaPathFinder):
+    def __init__(self, mutant: Mutant) -> None:
+        self.mutant = mutant
+
+    def find_spec(self, name, path=None, target=None):
+        if name != self.mutant.module:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        spec.loader = _Loader(spec.name, spec.origin, self.mutant)
+        return spec
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    def __init__(self, name, path, mutant) -> None:
+        super().__init__(name, path)
+        self.mutant = mutant
+
+    def get_code(self, fullname):
+        source = Path(self.path).read_text(encoding="utf-8")
+        assert source.count(self.mutant.old) == 1, (
+            f"{self.mutant.name}: text found {source.count(self.mutant.old)} times"
+        )
+        return compile(source.replace(self.mutant.old, self.mutant.new), self.path, "exec")
+
+
+def check(vectorbt: bool) -> None:
+    """Compare the engines on a few accounts; raise AssertionError where they differ."""
+    from lab.backtest.vectorbt_engine import shifted
+    from tests.oracle.engines import difference, equity_of, fused_account, oracle_account, vectorbt_accounts
+    from tests.oracle.portfolios import random_case
+
+    cases = [random_case(seed, 30, 2 + seed % 6) for seed in range(60 if vectorbt else 14)]
+    if vectorbt:
+        found = vectorbt_accounts(cases, [shifted(case.weights, 1) for case in cases])
+        for case, theirs in zip(cases, found, strict=True):
+            assert difference(equity_of(theirs), oracle_account(case).equity, case.cash) <= 1e-9
+        return
+    from lab.risk import Limits
+
+    limits = Limits(max_position=0.6, max_exposure=0.9, rebalance_band=0.02, max_daily_loss=0.05)
+    for case in cases:
+        path = oracle_account(case)
+        trace = fused_account(case)
+        assert equity_of(trace).tolist() == path.equity
+        assert [tuple(row[:3]) for row in trace.log[trace.log[:, 3] <= 1].tolist()] == [
+            f[:3] for f in path.fills
+        ]
+        limited = fused_account(case, limits=limits)
+        assert difference(equity_of(limited), oracle_account(case, limits=limits).equity, case.cash) <= 1e-9
+        _check_lean(case, trace)
+        _check_frictions(case)
+    _check_breaker()
+
+
+def _check_lean(case, trace) -> None:
+    import numpy as np
+
+    from lab.backtest import ExecutionPrices, lean
+    from lab.backtest.layout import RETURN
+    from tests.oracle.engines import costs_of
+
+    prices, costs = ExecutionPrices.from_panel(case.panel), costs_of(case)
+    mark, last = np.nan_to_num(prices.mark), np.nan_to_num(prices.last)
+    active = np.zeros(len(prices), dtype=bool)
+    assert lean.survey(case.weights, np.zeros(len(prices), dtype=bool), 0, 1.0 + 1e-9, active) >= 0
+    returns, empty = np.empty(len(prices)), np.empty((0, len(prices)))
+    terms = (case.weights, active, 1, costs.fee, costs.slippage, case.cash)
+    lean.run_shared(prices.price, mark, last, *terms, returns, empty)
+    assert returns.tolist() == trace.path[RETURN].tolist()
+    wide = np.empty(prices.shape)
+    lean.run_alone(prices.price, mark, last, *terms, wide, np.empty((0, *prices.shape)))
+    for i in range(prices.shape[1]):
+        part = prices.columns(slice(i, i + 1))
+        one = (case.weights[:, i : i + 1], active, 1, costs.fee, costs.slippage, case.cash)
+        lean.run_shared(part.price, np.nan_to_num(part.mark), np.nan_to_num(part.last), *one, returns, empty)
+        assert returns.tolist() == wide[:, i].tolist()
+
+
+def _check_frictions(case) -> None:
+    import numpy as np
+
+    from lab.backtest import ExecutionPrices
+    from lab.backtest.layout import EQUITY
+    from lab.backtest.simulate import simulate_trace
+    from lab.costs import Costs, MarketRules
+    from tests.oracle.engines import difference
+    from tests.oracle.frictions import simulate
+
+    price = float(np.nanmean(case.opens)) if not np.isnan(case.opens).all() else 1.0
+    volume = np.where(np.isnan(case.closes), np.nan, case.cash / price * 0.2)
+    panel = case.panel.with_fields({"volume": volume})
+    rules = (MarketRules(tick=price / 200, lot=case.cash / price / 1e3),)
+    costs = Costs(10.0, 5.0, 0.3, 300.0, 0.5, rules=rules)
+    trace = simulate_trace(
+        ExecutionPrices.from_panel(panel), case.weights, costs=costs, limits=None, cash=case.cash, lag=1
+    )
+    path = simulate(
+        {name: panel[name].tolist() for name in ("open", "high", "low", "close", "volume")},
+        case.weights.tolist(),
+        fee=costs.fee, slippage=costs.slippage, cash=case.cash, per_volatility=0.3, impact=0.03, share=0.5,
+        lot=rules[0].lot, tick=rules[0].tick,
+    )  # fmt: skip
+    assert difference(trace.path[EQUITY], path.equity, case.cash) <= 1e-9
+
+
+def _check_breaker() -> None:
+    """A loss within a day must leave only reductions for the rest of it."""
+    import numpy as np
+
+    from lab.backtest import run_backtest
+    from lab.costs import Costs
+    from lab.risk import Limits
+    from tests.oracle.portfolios import panel_of
+
+    prices = np.concatenate([np.full(3, 100.0), np.full(1, 80.0), np.full(6, 100.0)])[:, None]
+    weights = np.full((10, 1), 0.5)
+    weights[3:] = 0.9
+    result = run_backtest(
+        panel_of(prices, prices, "1h"), weights, costs=Costs(0.0, 0.0), risk=Limits(max_daily_loss=0.05)
+    )
+    assert result.orders.filter(result.orders["side"] == "buy").height == 1
+
+
+def main(number: int) -> int:
+    mutant = MUTANTS[number] if number >= 0 else None
+    if mutant is not None:
+        sys.meta_path.insert(0, _Mutating(mutant))
+    try:
+        check(mutant is not None and mutant.vectorbt)
+    except AssertionError as error:
+        if "text found" in str(error):
+            raise
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))
