@@ -30,8 +30,7 @@ class FeatureStore:
 
     A dataset is a folder with ``manifest.json`` and one Parquet file per month (zstd level 3; all entities in
     it, sorted by entity, then time). A write puts new files beside the old ones and replaces the manifest
-    last, under a lock: whoever reads sees the dataset before or after it, and whoever dies leaves one of the
-    two. Files that no manifest names are leftovers; the next write removes them.
+    last, under a lock: whoever reads sees the dataset before or after it, whoever dies leaves one of the two.
 
     Parameters
     ----------
@@ -61,6 +60,7 @@ class FeatureStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._verified = Verified()
+        self._tail: tuple[Path, pl.DataFrame | None] | None = None  # as this object wrote it
 
     def datasets(self) -> list[str]:
         """Return the names of all datasets, sorted."""
@@ -132,12 +132,8 @@ class FeatureStore:
         Returns
         -------
         Manifest
-            Of the dataset after the write; the rows of the tail are not in its partitions.
-
-        Raises
-        ------
-        StoreError, CorruptFileError, StoreLockedError
-            Nothing was changed then.
+            Of the dataset after the write; the rows of the tail are not in its partitions. On any error
+            (StoreError, CorruptFileError, StoreLockedError) nothing was changed.
         """
         folder = self.folder(dataset)
         with exclusive(folder):
@@ -147,13 +143,16 @@ class FeatureStore:
                 offered = Manifest(dataset, entity, time, known, schema_of(each))
                 rows = arrange(each, entity=entity, time=time, known=known)
                 if writing is None:
-                    tail = None if stored is None else read_tail(folder, stored)
+                    tail = None if stored is None else self._known_tail(folder, stored)
                     stored = stored or replace(offered, generation=next_generation(folder))
                     writing = Writing(folder, stored, tail, tail_rows, inputs, self._verified.path)
                 writing.add(conform(rows, stored or offered, offered))
             if writing is None:
                 raise StoreError(f"dataset {dataset}: no frame to write")
-            return writing.finish(metadata)
+            result = writing.finish(metadata)
+            newest = tail_of(folder, result.generation) if writing.tail is not None else None
+            self._tail = None if newest is None else (folder / newest.file, writing.tail)
+            return result
 
     def compact(self, dataset: str, *, inputs: Inputs = ()) -> Manifest:
         """Move the rows of the tail into partitions."""
@@ -179,9 +178,7 @@ class FeatureStore:
 
         Parameters
         ----------
-        columns : sequence of str, optional
-            Default: all.
-        entities : sequence of str, optional
+        columns, entities : sequence of str, optional
             Default: all.
         start, end : datetime, optional
             ``start <= time < end``, timezone-aware. Months outside are not opened.
@@ -214,10 +211,7 @@ class FeatureStore:
         columns, entities, start, end
             See :meth:`scan`; the rows come sorted by entity, then time.
 
-        Raises
-        ------
-        StoreError
-            If the dataset does not know when its rows became known.
+        Raises StoreError if the dataset does not know when its rows became known.
         """
         manifest = self._existing(dataset)
         if manifest.known is None:
@@ -268,8 +262,14 @@ class FeatureStore:
             raise StoreError(f"nothing is stored under {self.folder(dataset)}")
         return manifest
 
+    def _known_tail(self, folder: Path, manifest: Manifest) -> pl.DataFrame | None:
+        newest = tail_of(folder, manifest.generation)
+        if newest is not None and self._tail is not None and self._tail[0] == folder / newest.file:
+            return self._tail[1]
+        return read_tail(folder, manifest)
+
     def _any_file(self, dataset: str) -> list[Path]:
-        """Return a file for its schema where no month overlaps a span: filters leave no row of it."""
+        # Where no month overlaps a span any file has the schema, and filters leave no row of it.
         return self._verified_files(dataset, None, None)[1][:1]
 
     def _verified_files(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ __all__ = ["Inputs", "Writing", "as_frames", "folded"]
 
 MAX_INPUTS: Final = 48
 CHAIN: Final = "chain:"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Inputs = Sequence[str] | Mapping[str, Sequence[str]] | Callable[[pl.DataFrame], Sequence[str]]
 
@@ -57,6 +58,11 @@ class Writing:
         self._inputs, self._verified = inputs, verified
         self._parts = {part.month: part for part in manifest.partitions}
 
+    @property
+    def tail(self) -> pl.DataFrame | None:
+        """Rows that are in no partition."""
+        return self._tail
+
     def add(self, rows: pl.DataFrame) -> None:
         """Take arranged rows with the stored columns."""
         for month, part in months(self._without_tail(rows), time=self._manifest.time):
@@ -86,12 +92,12 @@ class Writing:
         """Put what is new into the tail, as far as it has room; return the rows for partitions."""
         if not self._limit or not self._parts:
             return self._drained(rows)
-        time = pl.col(self._manifest.time)
         last = max(datetime.fromisoformat(part.last) for part in self._parts.values())
-        fresh = rows.filter(time > last)
-        if fresh.is_empty():
+        # As numbers: an expression with a timestamp in it costs a millisecond to make.
+        later = rows[self._manifest.time].to_physical() > (last - _EPOCH) // timedelta(microseconds=1)
+        if not later.any():
             return rows
-        late = rows.filter(time <= last)
+        fresh, late = rows.filter(later), rows.filter(~later)
         merged = self._with_tail(fresh)
         if merged is None:
             return late
