@@ -80,8 +80,8 @@ def regimes(close: Array, *, window: int = 90, threshold: float = 0.2) -> list[s
 
     A bar is ``bull`` where the market rose by more than `threshold` over the `window` bars before it,
     ``bear`` where it fell by more than ``threshold / (1 + threshold)`` (the fall that undoes such a rise),
-    else ``sideways``; also where there are not as many bars before it. Nothing of the bar itself is used, so that
-    the regimes can be told live.
+    else ``sideways``; also where there are not as many bars before it. Nothing of the bar itself is used, so
+    that the regimes can be told live.
 
     Parameters
     ----------

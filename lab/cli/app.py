@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from lab.cli import data, exchange, features, ingest, research, settings, storage, strategy
+from lab.cli import data, exchange, features, ingest, research, settings, storage, strategy, sweeping
 
 __all__ = ["app", "main"]
 
@@ -34,6 +34,7 @@ app.add_typer(exchange.app, name="exchange")
 app.add_typer(strategy.app, name="strategy")
 app.add_typer(settings.app, name="config")
 research.register(app)
+sweeping.register(app)
 
 
 def main(arguments: list[str] | None = None) -> None:
