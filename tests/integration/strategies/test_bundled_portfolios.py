@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from lab.cli import app
 from lab.core.errors import UnknownMarketError
 from lab.data.demo import install
-from lab.pipeline.portfolios import load_portfolio_inputs
+from lab.pipeline.portfolio_inputs import load_portfolio_inputs
 from lab.tracking import Tracker
 
 RESEARCH = Path(__file__).parents[3] / "research"

@@ -13,7 +13,8 @@ from lab.core.errors import DataError, MnemoError
 from lab.data.importing import import_files
 from lab.data.series import KINDS, import_series
 from lab.pipeline.inputs import load_inputs
-from lab.pipeline.portfolios import backtest_portfolio, load_portfolio_inputs
+from lab.pipeline.portfolio_inputs import load_portfolio_inputs
+from lab.pipeline.portfolios import backtest_portfolio
 from lab.pipeline.runs import backtest
 from lab.strategies import StrategyInstance, load
 from lab.validation.causality_strategy import certify_strategy

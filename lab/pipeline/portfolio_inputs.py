@@ -1,0 +1,85 @@
+"""What a portfolio's backtest reads: its instances' bars, and the bars it trades on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lab.core.errors import UnknownMarketError
+from lab.core.hashing import digest
+from lab.core.panel import Panel
+from lab.data.catalog import Catalog
+from lab.data.checking import content_hash
+from lab.data.panels import panel_from_bars
+from lab.pipeline.inputs import Inputs, load_inputs
+from lab.strategies import Portfolio, PortfolioWeights, load_portfolio
+
+__all__ = ["PortfolioInputs", "load_portfolio_inputs"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PortfolioInputs:
+    """What a portfolio's backtest reads.
+
+    Attributes
+    ----------
+    portfolio : Portfolio
+    instances : tuple of Inputs, each on its own timeframe
+    panel : Panel of all markets on the finest timeframe, on which the portfolio trades
+    marked : polars.DataFrame, the same bars with quality marks
+    data_hash : str, SHA-256 over everything read
+    """
+
+    portfolio: Portfolio
+    instances: tuple[Inputs, ...]
+    panel: Panel
+    marked: pl.DataFrame
+    data_hash: str
+
+    def decide(self) -> PortfolioWeights:
+        """Return :meth:`lab.strategies.Portfolio.decide` on these bars."""
+        return self.portfolio.decide([inputs.panel for inputs in self.instances])
+
+    def targets(self, decided: PortfolioWeights) -> NDArray[np.float64]:
+        """Return the decided weights on the rows of :attr:`panel`; NaN where nothing was decided."""
+        weights = np.full(self.panel.shape, np.nan)
+        offset = int(decided.bar[0] - self.panel.bar[0])
+        rows = np.arange(len(decided.bar)) + offset
+        there = (rows >= 0) & (rows < len(weights))
+        weights[rows[there]] = decided.weights[there]
+        return weights
+
+
+def load_portfolio_inputs(
+    config: Portfolio | Path | str,
+    *,
+    root: Path,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> PortfolioInputs:
+    """Load a portfolio, and for each instance its markets' bars with ``start <= ts < end``.
+
+    Raises
+    ------
+    ConfigError, DataError
+        As :func:`~lab.pipeline.inputs.load_inputs` for each instance.
+    UnknownMarketError
+        If a market has no bars of the finest timeframe, on which the portfolio trades.
+    """
+    portfolio = config if isinstance(config, Portfolio) else load_portfolio(config)
+    instances = tuple(load_inputs(one, root=root, start=start, end=end) for one in portfolio.instances)
+    grid, catalog = portfolio.timeframe, Catalog(root)
+    try:
+        marked = catalog.bars(portfolio.markets, grid, start, end)
+    except UnknownMarketError as error:
+        raise UnknownMarketError(
+            f"portfolio {portfolio.portfolio_id} trades on {grid} bars, its finest timeframe: {error}"
+        ) from None
+    panel = panel_from_bars(marked, timeframe=grid, markets=portfolio.markets, settings=catalog.settings)
+    data_hash = digest([content_hash(marked), *(inputs.data_hash for inputs in instances)])
+    return PortfolioInputs(portfolio, instances, panel, marked, data_hash)
