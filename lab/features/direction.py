@@ -107,7 +107,7 @@ def plus_di(window: int, *, min_valid: float = 0.8) -> Feature:
     """Positive directional indicator: upward movement as a share of the true range, in percent.
 
     Both in Wilder's smoothing, which ends after 22 windows; the difference to the endless one is less than
-    1e-6 of 100 on recorded daily and hourly bars of 33 pairs.
+    1e-6 of 100 on recorded daily bars of 33 pairs.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def adx(window: int, *, min_valid: float = 0.8) -> Feature:
     """Average directional index: Wilder's smoothing of ``100 * abs(+DI - -DI) / (+DI + -DI)``.
 
     Two smoothings in a row, each of which ends after 22 windows: the lookback is ``44 * window``, and the
-    difference to the endless index is less than 1e-6 of 100 on recorded daily and hourly bars of 33 pairs.
+    difference to the endless index is less than 1e-6 of 100 on recorded daily bars of 33 pairs.
     Bars without any movement in memory count as missing; TA-Lib repeats the bar before.
 
     Parameters and NaN rule as for :func:`plus_di`.

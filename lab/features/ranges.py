@@ -196,7 +196,7 @@ def wilder_atr(window: int, *, min_valid: float = 0.8) -> Feature:
 
     :func:`lab.features.atr` is the plain mean.
 
-    The difference to the endless one is less than 1e-8 of it on recorded daily and hourly bars of 33 pairs.
+    The difference to the endless one is less than 1e-8 of it on recorded daily bars.
     The lookback is ``22 * window + 1``; `min_valid` is the share of the weight that valid bars must have.
 
     References
