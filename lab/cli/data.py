@@ -48,6 +48,7 @@ def import_(
 ) -> None:
     """Import files of bars; a bad file is refused with its reason and the others go on."""
     from lab.data.importing import import_files
+    from lab.data.quality_file import settings_in_force
     from lab.data.reading import listed_files
 
     verdicts = import_files(
@@ -59,6 +60,7 @@ def import_(
         mapping=column_mapping(mapping),
         format=format,  # type: ignore[arg-type]
         strict=strict,
+        settings=settings_in_force(root_folder(root)),
     )
     columns = ["file", "status", "bars", "duplicates", "ohlc_violations", "zero_volume", "incomplete"]
     rows = [verdict.to_dict() for verdict in verdicts]
