@@ -10,9 +10,9 @@ import math
 from typing import Final
 
 import numpy as np
-from numba import njit
 
 from lab.backtest.layout import Array
+from lab.core.compiled import njit
 
 __all__ = ["ALL", "COUNT", "PARTS", "figures_alone", "figures_of"]
 

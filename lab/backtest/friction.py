@@ -11,7 +11,6 @@ import math
 from typing import Final
 
 import numpy as np
-from numba import njit
 
 from lab.backtest.kernel import (
     Desk,
@@ -42,6 +41,7 @@ from lab.backtest.layout import (
 )
 from lab.backtest.prices import ExecutionPrices, frozen
 from lab.backtest.sorting import sort
+from lab.core.compiled import njit
 from lab.costs import Costs, MarketRules
 from lab.risk import RiskState
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from lab.backtest.layout import (
     BUY,
@@ -34,6 +33,7 @@ from lab.backtest.layout import (
     Terms,
 )
 from lab.backtest.sorting import SPARE, sort
+from lab.core.compiled import njit
 from lab.risk import Limits, RiskState, observe, step_into
 
 __all__ = [

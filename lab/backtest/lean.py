@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lab.backtest.kernel import subtract
 from lab.backtest.layout import NOTHING, Array, Codes
 from lab.backtest.sorting import SPARE, sort
+from lab.core.compiled import njit
 
 __all__ = ["FAULT", "OTHERS", "hold", "run_alone", "run_shared", "survey"]
 

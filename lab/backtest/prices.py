@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lab.backtest.layout import NOTHING, Array, Tape
+from lab.core.compiled import njit
 from lab.core.errors import ConfigError, DataError
 from lab.core.frames import RECEIVED
 from lab.core.panel import Panel

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from lab.backtest.layout import Array, Codes
+from lab.core.compiled import njit
 
 __all__ = ["SPARE", "sort"]
 

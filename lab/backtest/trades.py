@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
-from numba import njit
 from numpy.typing import NDArray
 
 from lab.backtest import kernel, layout
@@ -15,6 +14,7 @@ from lab.backtest.layout import Array
 from lab.backtest.prices import ExecutionPrices
 from lab.backtest.simulate import Trace
 from lab.backtest.tables import market_names, stamps
+from lab.core.compiled import njit
 
 __all__ = ["trade_metrics", "trade_table"]
 

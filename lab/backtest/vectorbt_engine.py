@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lab.backtest.kernel import close_bar, permit, subtract
 from lab.backtest.layout import BUY, CASH_SHORT, EQUITY, FILLED, PATH_ROWS, SELL, Array, Tape, Terms
 from lab.backtest.prices import ExecutionPrices, frozen
 from lab.backtest.simulate import Trace
+from lab.core.compiled import njit
 from lab.costs import Costs
 from lab.risk import RiskState
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from lab.core.compiled import njit
 
 __all__ = ["BAD", "REASONS", "codes"]
 

@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
-from numba import njit
 from numpy.typing import NDArray
 
+from lab.core.compiled import njit
 from lab.core.errors import DataError
 from lab.core.feature import Feature
 from lab.core.frames import TS

@@ -19,9 +19,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from lab.core.compiled import njit
 from lab.risk.limits import Limits
 from lab.risk.reasons import Reason
 from lab.risk.state import HALTED, NORMAL, REDUCE_ONLY, RiskState

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from lab.core.compiled import njit
 from lab.core.settings import Fraction, Section
 
 __all__ = ["AllocationRule", "Scores", "adaptive_shares", "cut_to_caps", "cut_to_limit"]

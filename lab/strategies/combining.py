@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from lab.core.compiled import njit
 from lab.core.errors import ConfigError
 from lab.strategies.allocation import cut_to_limit
 from lab.strategies.instance import StrategyInstance

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from lab.core.compiled import njit
 from lab.core.errors import InsufficientHistoryError, WeightError
 from lab.core.frames import RECEIVED
 from lab.core.panel import Panel

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field
 
+from lab.core.compiled import njit
 from lab.core.feature import Feature
 from lab.core.panel import Panel
 from lab.features import simple_return

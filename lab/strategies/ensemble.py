@@ -9,10 +9,10 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from lab.core.compiled import njit
 from lab.core.errors import ConfigError
 from lab.core.feature import Feature
 from lab.core.panel import Panel

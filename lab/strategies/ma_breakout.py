@@ -8,10 +8,10 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from lab.core.compiled import njit
 from lab.core.feature import Feature
 from lab.core.panel import Panel
 from lab.features import atr, highest, lowest, mean, volatility

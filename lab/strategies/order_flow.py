@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from lab.core.compiled import njit
 from lab.core.feature import Feature
 from lab.features import Bars, define
 from lab.features.definition import checked_share, checked_window, least_valid

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from numba import njit
 from numpy.typing import NDArray
 
+from lab.core.compiled import njit
 from lab.core.errors import ConfigError
 from lab.core.panel import Panel
 from lab.core.timeframe import Timeframe

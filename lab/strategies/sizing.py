@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from lab.core.compiled import njit
 
 __all__ = ["atr_scale", "capped", "equal_share", "volatility_scale"]
 

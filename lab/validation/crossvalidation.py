@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from lab.core.compiled import njit
 from lab.core.errors import ConfigError
 
 __all__ = ["BlockMoments", "block_moments", "overfit_share"]

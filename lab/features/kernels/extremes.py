@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from lab.core.compiled import njit
 from lab.features.kernels.lanes import blank
 
 __all__ = ["age_of_extreme", "highest_in_window", "lowest_in_window"]

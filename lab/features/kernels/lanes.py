@@ -16,7 +16,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from lab.core.compiled import njit
 
 __all__ = [
     "add_away",

@@ -6,8 +6,8 @@ import math
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 
+from lab.core.compiled import njit
 from lab.features.kernels.lanes import (
     add_away,
     add_product,

@@ -6,7 +6,8 @@ import math
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
+
+from lab.core.compiled import njit
 
 __all__ = ["QUANTILE", "RANK", "order_of_window"]
 

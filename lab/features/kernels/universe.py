@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from lab.core.compiled import njit
 
 __all__ = ["rank_in_row", "zscore_in_row"]
 

@@ -1,0 +1,101 @@
+"""Compilation of kernels, cached under the sources they were made of.
+
+Numba keeps compiled code beside the file of a function and makes it anew when that file changes, but not when
+a function that it calls changes in another file: after an edit or an upgrade, the old code would go on
+trading. Here the cache folder is named by a hash over the file and all project files it imports from, so
+that a change anywhere on the way to a number compiles again.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numba
+from numba.core import config
+
+__all__ = ["njit", "source_digest"]
+
+_PACKAGE: Final = Path(__file__).resolve().parents[1]
+_IMPORT: Final = re.compile(
+    r"^from (lab[\w.]*) import (?:\(([^)]*)\)|(.+))|^import (lab[\w.]*)", re.MULTILINE
+)
+
+
+def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return numba's ``njit`` with the same options, whose cache knows the sources of what a kernel calls."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        before = config.CACHE_DIR
+        config.CACHE_DIR = _folder(sys.modules[function.__module__].__file__ or "", before)
+        try:
+            return numba.njit(**options)(function)
+        finally:
+            config.CACHE_DIR = before
+
+    return decorate
+
+
+def source_digest(file: Path, *, package: Path = _PACKAGE) -> str:
+    """Return a hash over a module's source and those of all modules of the package it reaches by import.
+
+    Parameters
+    ----------
+    file : pathlib.Path
+        The module.
+    package : pathlib.Path
+        Folder of the package called ``lab``.
+    """
+    seen: dict[Path, bytes] = {}
+    waiting = [file]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen[path] = _source(path)
+        waiting += _imported(seen[path].decode(), package)
+    found = hashlib.sha256()
+    for path in sorted(seen):
+        found.update(hashlib.sha256(seen[path]).digest())
+    return found.hexdigest()
+
+
+def _imported(text: str, package: Path) -> list[Path]:
+    files: list[Path] = []
+    for module, many, few, plain in _IMPORT.findall(text):
+        place = package.joinpath(*(module or plain).split(".")[1:])
+        names = [name.split(" as ")[0].strip() for name in (many or few).split("#")[0].split(",")]
+        candidates = [place.with_suffix(".py"), place / "__init__.py"]
+        candidates += [place / f"{name}.py" for name in names if name]
+        candidates += [place / name / "__init__.py" for name in names if name]
+        files += [path for path in candidates if path.is_file()]
+    return files
+
+
+@functools.cache
+def _source(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+@functools.cache
+def _folder(file: str, chosen: str) -> str:
+    """Return the cache folder of a module, below `chosen` where the user chose one (NUMBA_CACHE_DIR)."""
+    if not Path(file).is_relative_to(_PACKAGE):
+        return chosen
+    digest = source_digest(Path(file))[:20]
+    places = [Path(chosen)] if chosen else [_PACKAGE / "__pycache__", Path.home() / ".cache" / "mnemo-quant"]
+    for place in places:
+        folder = place / "kernels" / digest
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return str(folder)
+    return chosen
