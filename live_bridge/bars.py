@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from lab.core.errors import VenueError
 from lab.core.frames import BAR_COLUMNS, TS
 from lab.core.panel import Panel
 from lab.core.settings.quality import QualitySettings
@@ -66,9 +67,29 @@ def fetch_bars(
         timeframe = Timeframe.parse(name)
         last = timeframe.last_complete(now)
         start, end = timeframe.open_time(last - bars + 1), timeframe.open_time(last + 1)
-        candles = market.candles(symbol, timeframe, start=start, end=end)
-        answers[symbol, name] = Answer(symbol, timeframe, start, end, tuple(candles))
+        candles = _with_head(market, symbol, timeframe, start, end)
+        answers[symbol, name] = Answer(symbol, timeframe, start, end, candles)
     return answers
+
+
+def _with_head(
+    market: MarketData, symbol: str, timeframe: Timeframe, start: datetime, end: datetime
+) -> tuple[Candle, ...]:
+    """Return the bars in ``[start, end)``; a head is missing only if the exchange says so when asked for it."""
+    candles = tuple(market.candles(symbol, timeframe, start=start, end=end))
+    first = candles[0].ts if candles else end
+    while first > start:
+        # A truncated answer looks like a new listing, and a new listing can mean a sale.
+        head = tuple(market.candles(symbol, timeframe, start=start, end=first))
+        if not head:
+            break
+        if head[0].ts < start or head[-1].ts >= first:
+            raise VenueError(
+                f"{symbol} {timeframe}: asked for the bars from {start} to {first}, the exchange answered "
+                f"{head[0].ts} to {head[-1].ts}; try again, nothing was decided"
+            )
+        candles, first = head + candles, head[0].ts
+    return candles
 
 
 def marked_bars(

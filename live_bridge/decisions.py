@@ -10,13 +10,14 @@ from typing import Any
 
 import polars as pl
 
+from lab.core.errors import DataError, InsufficientHistoryError
 from lab.strategies import Portfolio, StrategyInstance
 from live_bridge.bars import Answer, marked_bars, panel_of
 from live_bridge.config import LoadedConfig
 from live_bridge.inputs import candles_digest
 from live_bridge.state import BridgeState
 
-__all__ = ["Decision", "Waiting", "decide_all", "due_instances"]
+__all__ = ["Decision", "Skipped", "Waiting", "decide_all", "due_instances"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,18 @@ class Waiting:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A due instance that cannot decide on the bars there are; it keeps its quantities."""
+
+    instance: str
+    code: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.instance}: {self.detail}"
+
+
 def due_instances(portfolio: Portfolio, state: BridgeState, now: datetime) -> list[StrategyInstance]:
     """Return the instances with a bar that closed since their last decision, in the portfolio's order."""
     due = []
@@ -95,13 +108,13 @@ def decide_all(
     answers: Mapping[tuple[str, str], Answer],
     loaded: LoadedConfig,
     now: datetime,
-) -> tuple[list[Decision], list[Waiting]]:
-    """Return each due instance's decision at its last complete bar, or that its bar is not there yet.
+) -> tuple[list[Decision], list[Waiting], list[Skipped]]:
+    """Return each due instance's decision at its last complete bar, that its bar is not there yet, or why it is skipped.
 
     Raises
     ------
-    InsufficientHistoryError, WeightError, DataError
-        As the lab's functions raise them; nothing is decided then.
+    WeightError
+        As the lab's functions raise it; nothing is decided then.
     """
     marked = {}
     for timeframe in dict.fromkeys(instance.timeframe for instance in due):
@@ -110,13 +123,20 @@ def decide_all(
         marked[timeframe] = marked_bars(answers, symbols, timeframe, loaded.quality)
     decisions: list[Decision] = []
     waiting: list[Waiting] = []
+    skipped: list[Skipped] = []
     for instance in due:
-        found = _decide(instance, marked[instance.timeframe], answers, loaded, now)
+        try:
+            found = _decide(instance, marked[instance.timeframe], answers, loaded, now)
+        except DataError as error:
+            short = isinstance(error, InsufficientHistoryError)
+            code = "SHORT_HISTORY" if short else "DATA_PROBLEM"
+            skipped.append(Skipped(instance.strategy_id, code, str(error)))
+            continue
         if isinstance(found, Decision):
             decisions.append(found)
         else:
             waiting.append(found)
-    return decisions, waiting
+    return decisions, waiting, skipped
 
 
 def _decide(
@@ -133,7 +153,9 @@ def _decide(
     newest = int(panel.bar[-1])
     if newest < number:
         return Waiting(instance.strategy_id, bar, timeframe.open_time(newest), number - newest)
-    instance.require_history(panel)
+    if len(panel) < instance.lookback:
+        # No market reaches back far enough, so this names the first.
+        instance.require_history(panel)
     row = instance.decide(panel.tail(instance.lookback))[-1]
     inputs = {
         name: _inputs(name, answers[loaded.settings.symbol(name), timeframe.name], marked, bar)

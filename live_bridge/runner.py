@@ -42,7 +42,8 @@ def run(config: Path, *, root: Path, connect: Connect | None = None) -> tuple[di
     document : dict
         See :func:`live_bridge.report.run_document`; with ``now`` and ``seconds`` by phase.
     code : int
-        0, or 3 when an instance could not decide because the exchange's bars are at least two bars behind.
+        0, or 3 when an instance could not decide because the exchange's bars are at least two bars behind,
+        or when instances were skipped for their data and nothing was done.
 
     Raises
     ------
@@ -73,7 +74,8 @@ def run(config: Path, *, root: Path, connect: Connect | None = None) -> tuple[di
     document["now"] = now.isoformat().replace("+00:00", "Z")
     document["seconds"] = {name: round(seconds, 4) for name, seconds in phases.items()}
     late = any(waiting.behind > 1 for waiting in outcome.waiting)
-    return document, DataError.exit_code if late else 0
+    idle = bool(outcome.skipped) and not outcome.acted
+    return document, DataError.exit_code if late or idle else 0
 
 
 def status(config: Path, *, root: Path) -> dict[str, Any]:

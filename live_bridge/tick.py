@@ -14,7 +14,7 @@ from typing import Any
 from lab.strategies import Portfolio
 from live_bridge.bars import Answer, fetch_bars
 from live_bridge.config import LoadedConfig
-from live_bridge.decisions import Decision, Waiting, decide_all, due_instances
+from live_bridge.decisions import Decision, Skipped, Waiting, decide_all, due_instances
 from live_bridge.documents import fill_document, order_document, risk_document, rules_document
 from live_bridge.exchange import MarketData, Rules
 from live_bridge.inputs import record_candles
@@ -41,6 +41,7 @@ class Outcome:
     tick: str = ""
     acted: bool = False
     waiting: list[Waiting] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -102,8 +103,10 @@ class Tick:
         with self._timed("bars"):
             answers = fetch_bars(self.market, self.loaded, due, self.now)
         with self._timed("decide"):
-            decisions, self.outcome.waiting = decide_all(due, answers, self.loaded, self.now)
+            found = decide_all(due, answers, self.loaded, self.now)
+            decisions, self.outcome.waiting, self.outcome.skipped = found
         self.outcome.reasons += [str(waiting) for waiting in self.outcome.waiting]
+        self.outcome.reasons += [str(skipped) for skipped in self.outcome.skipped]
         if decisions:
             with self._timed("prices"):
                 prices = self.market.prices(symbols)

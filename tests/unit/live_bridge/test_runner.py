@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 from feature_store.atomic import on_fault_point
-from lab.core.errors import ConfigError, DataError, InsufficientHistoryError, LockedError
+from lab.core.errors import ConfigError, DataError, LockedError
 from lab.data.quality import default_settings
 from lab.strategies import load
 from live_bridge.bars import Answer, fetch_bars, marked_bars, panel_of
@@ -150,12 +150,13 @@ def test_a_bar_that_is_not_published_yet_is_waited_for(bridge: Path, market_at: 
     assert run(bridge, root=bridge.parent, connect=lambda _: much)[1] == 3
 
 
-def test_too_little_history_is_an_error_and_nothing_is_decided(bridge: Path, market_at: MarketAt) -> None:
-    with pytest.raises(
-        InsufficientHistoryError, match=r"strategy trend: binance:BTC/USDT 1d needs \d+ bars, 10"
-    ):
-        tick(bridge, market_at(10))
-    assert status(bridge, root=bridge.parent)["tick"] is None
+def test_too_little_history_is_a_coded_reason_and_nothing_is_decided(
+    bridge: Path, market_at: MarketAt
+) -> None:
+    document, code = run(bridge, root=bridge.parent, connect=lambda _: market_at(10))
+    assert code == 3
+    assert any(r.startswith("SHORT_HISTORY trend: ") for r in document["reasons"])
+    assert not document["decisions"]
 
 
 def test_a_market_that_is_not_listed_is_a_configuration_error(bridge: Path, market_at: MarketAt) -> None:
