@@ -259,7 +259,9 @@ def absolute_deviation(windows: Array) -> Array:
     return np.abs(windows - windows.mean(axis=1, keepdims=True)).mean(axis=1)
 
 
-@pytest.mark.parametrize(("feature", "peer", "tolerance"), CASES, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(
+    ("feature", "peer", "tolerance"), CASES, ids=[feature.key for feature, _, _ in CASES]
+)
 def test_equals_the_library(panel: Panel, feature: Feature, peer: Peer, tolerance: float) -> None:
     bars = {str(name): np.array(values[:, 0]) for name, values in panel.fields.items()}
     ours = compute(panel, [feature])[feature][:, 0]
