@@ -109,7 +109,7 @@ def decide_all(
     loaded: LoadedConfig,
     now: datetime,
 ) -> tuple[list[Decision], list[Waiting], list[Skipped]]:
-    """Return each due instance's decision at its last complete bar, that its bar is not there yet, or why it is skipped.
+    """Return each due instance's decision at its last complete bar, or why there is none yet.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from feature_store.errors import StoreError
-from lab.core.errors import DataError, LockedError
+from lab.core.errors import ConfigError, DataError, LockedError
 from lab.strategies import Portfolio, load_portfolio
 from live_bridge.config import LoadedConfig, load_config
 from live_bridge.exchange import MarketData
@@ -60,6 +60,11 @@ def run(config: Path, *, root: Path, connect: Connect | None = None) -> tuple[di
         asked = time.perf_counter()
         with _journal(loaded, portfolio) as journal:
             state = load_state(journal) or open_account(journal, portfolio, at=now)
+            if state.currency != portfolio.reference_currency:
+                raise ConfigError(
+                    f"{loaded.state}: the journal counts in {state.currency}, the portfolio in "
+                    f"{portfolio.reference_currency}; set reference_currency back, or start a new journal (state: …)"
+                )
             opened = time.perf_counter()
             tick = Tick(loaded, portfolio, journal, market, state, now)
             outcome = tick.run()
