@@ -75,7 +75,7 @@ def fetch_bars(
 def _with_head(
     market: MarketData, symbol: str, timeframe: Timeframe, start: datetime, end: datetime
 ) -> tuple[Candle, ...]:
-    """Return the bars in ``[start, end)``; a head is missing only if the exchange says so when asked for it."""
+    """Return the bars in ``[start, end)``; a head is missing only if the exchange, asked again, says so."""
     candles = tuple(market.candles(symbol, timeframe, start=start, end=end))
     first = candles[0].ts if candles else end
     while first > start:

@@ -63,7 +63,8 @@ def run(config: Path, *, root: Path, connect: Connect | None = None) -> tuple[di
             if state.currency != portfolio.reference_currency:
                 raise ConfigError(
                     f"{loaded.state}: the journal counts in {state.currency}, the portfolio in "
-                    f"{portfolio.reference_currency}; set reference_currency back, or start a new journal (state: …)"
+                    f"{portfolio.reference_currency}; set reference_currency back, or start a new journal "
+                    "(state: …)"
                 )
             opened = time.perf_counter()
             tick = Tick(loaded, portfolio, journal, market, state, now)
