@@ -236,7 +236,8 @@ def test_candles_that_cannot_be_believed_are_refused(tmp_path, name, content, re
         (gzip.compress(b'{"schema_version": 2}'), "schema version 2 found, this program reads pages of 1"),
         (gzip.compress(b'{"schema_version": 1}')[:-6], "truncated or damaged"),
         (gzip.compress(b'{"schema_version": 1, "rows": [], "from": 0, "until": 1}'), "no list of rows"),
-    ],    ids=["empty", "no keys", "no object", "other version", "cut", "no rows"],
+    ],
+    ids=["empty", "no keys", "no object", "other version", "cut", "no rows"],
 )
 def test_a_page_that_is_none_is_refused(tmp_path, content, reason):
     with pytest.raises(DataError, match=reason):
