@@ -7,7 +7,6 @@ changes both in one write, raises the generation: the manifest that is replaced 
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Final
 
 import polars as pl
 
-from feature_store.atomic import write_bytes
+from feature_store.atomic import parquet_bytes, write_bytes
 from feature_store.errors import CorruptFileError
 
 __all__ = ["TailFile", "next_generation", "superseded", "tail_of", "write_tail"]
@@ -59,9 +58,7 @@ def superseded(folder: Path, generation: int) -> list[Path]:
 def write_tail(folder: Path, generation: int, rows: pl.DataFrame) -> None:
     """Write `rows` as the newest tail of a generation."""
     last = tail_of(folder, generation)
-    buffer = io.BytesIO()
-    rows.rechunk().write_parquet(buffer, compression="zstd", compression_level=3, statistics=True)
-    data = buffer.getvalue()
+    data = parquet_bytes(rows)
     sequence = 0 if last is None else last.sequence + 1
     name = TailFile(generation, sequence, hashlib.sha256(data).hexdigest()[:12]).file
     write_bytes(folder / name, data)
