@@ -38,6 +38,10 @@ def run_command(config: Config, root: Root = Path(), as_json: Json = False) -> N
 
     document, code = run(config, root=root)
     _print(document, as_json=as_json)
+    if code:
+        # cron mails what stands on stderr: a tick that could not act says why there too.
+        for reason in document["reasons"]:
+            _fail(reason, code)
     raise typer.Exit(code)
 
 

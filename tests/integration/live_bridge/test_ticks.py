@@ -211,10 +211,13 @@ def test_an_exchange_that_is_down_or_broken_exits_4_and_decides_nothing(config: 
 
 def test_too_little_history_exits_3(config: Path, url: str) -> None:
     control(url, "clock", at="2014-12-10T00:00:01+00:00")
-    code, _, errors = bridge(config)
+    code, document, errors = bridge(config)
     assert code == 3
-    assert errors.count("\n") == 1
-    assert "strategy trend: bitstamp:" in errors or "bars of" in errors
+    lines = errors.splitlines()
+    assert [line.split()[1] for line in lines] == ["SHORT_HISTORY", "SHORT_HISTORY"]
+    assert "strategy trend: bitstamp:" in lines[0]
+    assert "needs" in lines[0]
+    assert document["decisions"] == []
 
 
 def test_keys_in_the_environment_never_show(config: Path) -> None:
