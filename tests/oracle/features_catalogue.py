@@ -96,11 +96,11 @@ EVERY = OF_ONE_MARKET + OF_THE_UNIVERSE
 
 
 def shipped_definitions() -> set[str]:
-    """Return the names that the package registers; other tests may have registered some of their own."""
+    """Return the names that lab.features registers; strategies and other tests register some of their own."""
     return {
         name
         for name, definition in made.definitions().items()
-        if definition.evaluate.__module__.startswith("lab.")
+        if definition.evaluate.__module__.startswith("lab.features.")
     }
 
 
