@@ -60,7 +60,9 @@ readme: setup
 bench: setup ## Measure speed and memory against vectorbt and other peers
 	$(BIN)/mnemo bench $(ARGS)
 
-lock: setup ## Resolve pyproject.toml into requirements.lock (make lock ARGS=--upgrade for newer versions)
+# Not after setup, which refuses a pyproject.toml that asks for more than is locked.
+lock: ## Resolve pyproject.toml into requirements.lock (make lock ARGS=--upgrade for newer versions)
+	@[[ -x $(BIN)/uv ]] || .ci/setup
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 		--only-binary :all: --no-emit-index-url --custom-compile-command "make lock" --quiet \
 		--output-file requirements.lock $(ARGS)
