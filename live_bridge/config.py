@@ -16,6 +16,7 @@ from lab.core.market import Market
 from lab.core.settings import Section, parse_document
 from lab.core.settings.quality import QualitySettings
 from lab.data.quality_file import settings_in_force
+from live_bridge.monitoring.settings import MonitoringSettings
 
 __all__ = ["BridgeConfig", "ExchangeConfig", "LoadedConfig", "load_config", "parse_config"]
 
@@ -57,6 +58,9 @@ class BridgeConfig(Section):
     portfolio: str = Field(min_length=1, description="portfolio file; relative to this file, else to --root")
     state: str = Field("data/live/main.sqlite", min_length=1, description="journal; relative to --root")
     recv_window_ms: int = Field(5000, ge=100, le=60_000, description="how long a signed request is valid")
+    monitoring: MonitoringSettings = Field(
+        default_factory=MonitoringSettings, description="logs, metrics and alerts"
+    )
 
     @field_validator("market_map")
     @classmethod
