@@ -63,3 +63,28 @@ def sharpe_error(sharpe, skewness, kurtosis, n_observations):
 def probability_above(sharpe, benchmark, error):
     """Normal probability that the true value is above the benchmark, by the standard library."""
     return 1 - NormalDist(sharpe, error).cdf(benchmark)
+
+
+def purged_training(total, tested, label_ends, purged_size, embargo_size):
+    """Positions that may train beside a test, by comparing every sample with every forbidden bar."""
+    forbidden = set()
+    for block in _blocks(tested):
+        reach = max(label_ends[sample] for sample in block)
+        for bar in range(block[0] - purged_size, reach + purged_size + embargo_size + 1):
+            forbidden.add(bar)
+    train = []
+    for sample in range(total):
+        span = range(sample, label_ends[sample] + 1)
+        if not any(bar in forbidden for bar in span):
+            train.append(sample)
+    return train
+
+
+def _blocks(positions):
+    blocks = []
+    for position in sorted(positions):
+        if blocks and blocks[-1][-1] == position - 1:
+            blocks[-1].append(position)
+        else:
+            blocks.append([position])
+    return blocks

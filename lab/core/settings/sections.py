@@ -87,7 +87,9 @@ class SearchSettings(Section):
     """
 
     trials: int = Field(40, ge=1, le=1_000_000, description="parameter sets evaluated per fold")
-    splitter: Literal["rolling", "expanding"] = Field("rolling", description="how the training window moves")
+    splitter: Literal["rolling", "expanding", "anchored"] = Field(
+        "rolling", description="how the training window moves; anchored is another name for expanding"
+    )
     sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="how parameter sets are proposed")
     train_bars: int = Field(365, ge=2, description="bars a fold is tuned on")
     test_bars: int = Field(90, ge=1, description="bars a fold is judged on, never seen in tuning")

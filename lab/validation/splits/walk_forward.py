@@ -1,4 +1,4 @@
-"""Splitters: which bars train and which bars judge, by position."""
+"""Walk-forward: train on the past, judge on the bars that follow, move on."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from collections.abc import Iterator, Sized
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lab.core.errors import ConfigError, InsufficientHistoryError
 from lab.core.settings import SearchSettings
+from lab.validation.splits.intervals import Positions, count, require_whole
 
 __all__ = ["WalkForward"]
-
-Positions = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,8 @@ class WalkForward:
         positions and serial correlation. A rolling window reaches back further to keep its `train_size`
         bars. Smaller than `test_size`.
     expand_train : bool
-        Keep every earlier bar instead of the latest `train_size`.
+        Keep every earlier bar instead of the latest `train_size` (rolling). Expanding and anchored
+        walk-forward are two names for this: the training window is anchored at the first bar and grows.
 
     Raises
     ------
@@ -82,13 +81,7 @@ class WalkForward:
     expand_train: bool = False
 
     def __post_init__(self) -> None:
-        least = {"train_size": 1, "test_size": 1, "purged_size": 0, "embargo_size": 0}
-        for name, minimum in least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
-                raise ConfigError(
-                    f"WalkForward: {name} is {value!r}; expected a whole number of bars, at least {minimum}"
-                )
+        require_whole(self, train_size=1, test_size=1, purged_size=0, embargo_size=0)
         if self.embargo_size >= self.test_size:
             raise ConfigError(
                 f"WalkForward: embargo_size {self.embargo_size} is not smaller than test_size "
@@ -109,7 +102,7 @@ class WalkForward:
             test_size=settings.test_bars,
             purged_size=settings.purged_bars,
             embargo_size=settings.embargo_bars,
-            expand_train=settings.splitter == "expanding",
+            expand_train=settings.splitter in ("expanding", "anchored"),
         )
 
     def get_n_splits(self, samples: int | Sized) -> int:
@@ -120,7 +113,7 @@ class WalkForward:
         >>> WalkForward(train_size=365, test_size=90, purged_size=1).get_n_splits(1_000)
         7
         """
-        available = _count(samples) - self.train_size - self.purged_size
+        available = count(samples) - self.train_size - self.purged_size
         return max(available, 0) // self.test_size
 
     def split(self, samples: int | Sized) -> Iterator[tuple[Positions, Positions]]:
@@ -142,7 +135,7 @@ class WalkForward:
         InsufficientHistoryError
             If there are too few bars for one fold; raised before the first fold is yielded.
         """
-        total = _count(samples)
+        total = count(samples)
         if self.get_n_splits(total) == 0:
             needed = self.train_size + self.purged_size + self.test_size
             raise InsufficientHistoryError(
@@ -162,7 +155,3 @@ class WalkForward:
             test = np.arange(start, start + self.test_size, dtype=np.int64)
             yield train.astype(np.int64), test
             trainable[test[-1] + 1 : test[-1] + 1 + self.embargo_size] = False
-
-
-def _count(samples: int | Sized) -> int:
-    return int(samples) if isinstance(samples, (int, np.integer)) else len(samples)
