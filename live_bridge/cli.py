@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,9 +36,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on s
 @app.command("run", epilog="Example: live-bridge run --config research/bridge.example.yaml --root . --json")
 def run_command(config: Config, root: Root = Path(), as_json: Json = False) -> None:
     """Run one tick, made for cron: decide where a bar has closed, act, report; a bar never acts twice."""
+    from live_bridge.monitoring.session import observation_of, observed
     from live_bridge.runner import run
 
-    document, code = run(config, root=root)
+    document, code = observed(partial(run, config, root=root), observation_of(config, root=root))
     _print(document, as_json=as_json)
     if code:
         # cron mails what stands on stderr: a tick that could not act says why there too.
@@ -73,7 +76,7 @@ def _run(arguments: list[str] | None) -> int:
             return _fail(error.format_message(), 2)
         if hasattr(error, "exit_code"):
             return _fail(str(error), error.exit_code)
-        raise
+        return _crash()
 
 
 def _print(document: dict[str, Any], *, as_json: bool) -> None:
@@ -89,3 +92,11 @@ def _print(document: dict[str, Any], *, as_json: bool) -> None:
 def _fail(message: str, code: int) -> int:
     sys.stderr.write(f"error: {message}\n")
     return code
+
+
+def _crash() -> int:
+    # A fault of the bridge's own. Its traceback may quote a signed request, so it is masked.
+    from live_bridge.monitoring.redaction import Redactor
+
+    sys.stderr.write(Redactor.from_environment().text(traceback.format_exc()))
+    return 1
