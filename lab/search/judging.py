@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from lab.backtest import BacktestResult
 from lab.search.result import WalkForwardResult
@@ -13,7 +14,7 @@ from lab.search.session import Fold, Search
 from lab.validation.overfitting import (
     BlockMoments,
     block_moments,
-    probability_of_backtest_overfitting,
+    overfit_logits,
     sharpe_statistics,
 )
 
@@ -32,6 +33,7 @@ def judge(search: Search, folds: list[Fold]) -> WalkForwardResult:
     oos = search.run(whole, weights)
     statistics = sharpe_statistics(oos.bars.returns)
     judgement = search.ledger.judge(instance.strategy.family, search.identity)
+    logits = _overfitting(search, folds)
     kept = [oos, *(run for fold in folds for run in (fold.trained, fold.tested))]
     return WalkForwardResult(
         folds=pl.DataFrame([_row(search, fold) for fold in folds]),
@@ -42,7 +44,8 @@ def judge(search: Search, folds: list[Fold]) -> WalkForwardResult:
         deflated_sharpe=judgement.deflated(statistics),
         expected_max_sharpe=judgement.expected_max(statistics.n_observations)
         * instance.timeframe.periods_per_year**0.5,
-        pbo=_overfitting(search, folds),
+        pbo=None if logits is None else float(np.mean(logits <= 0.0)),
+        pbo_logits=logits,
         n_trials=judgement.n_trials,
         ledger_head=judgement.head,
         identity=search.identity,
@@ -72,8 +75,8 @@ def _row(search: Search, fold: Fold) -> dict[str, Any]:
     }
 
 
-def _overfitting(search: Search, folds: list[Fold]) -> float | None:
-    """Probability of overfitting over the distinct sets, each run once over all bars after the warm-up."""
+def _overfitting(search: Search, folds: list[Fold]) -> NDArray[np.float64] | None:
+    """Logits of overfitting over the distinct sets, each run once over all bars after the warm-up."""
     distinct: dict[str, tuple[Fold, int]] = {}
     for fold in folds:
         for number in fold.trials.complete:
@@ -92,7 +95,7 @@ def _overfitting(search: Search, folds: list[Fold]) -> float | None:
         return block_moments(window.evaluate(candidate).returns, blocks=blocks)
 
     run = map if search.executor is None else search.executor.map
-    return probability_of_backtest_overfitting(BlockMoments.concatenate(list(run(moments, chosen))))
+    return overfit_logits(BlockMoments.concatenate(list(run(moments, chosen))))
 
 
 def _largest(runs: list[BacktestResult]) -> float:

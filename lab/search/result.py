@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from lab.backtest import BacktestResult
 from lab.search.trials import DataIdentity
@@ -43,6 +45,9 @@ class WalkForwardResult:
     pbo : float or None
         Probability of backtest overfitting over the distinct parameter sets on all bars; None for fewer than
         two sets.
+    pbo_logits : ndarray of float64 or None
+        One per split of the bars (:func:`lab.validation.overfitting.overfit_logits`); `pbo` is the share at
+        or below 0.
     n_trials : int
         Distinct trials of this family on this data, from the ledger.
     ledger_head : str
@@ -65,6 +70,7 @@ class WalkForwardResult:
     deflated_sharpe: float
     expected_max_sharpe: float
     pbo: float | None
+    pbo_logits: NDArray[np.float64] | None
     n_trials: int
     ledger_head: str
     identity: DataIdentity

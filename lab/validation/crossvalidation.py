@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from lab.core.compiled import njit
 from lab.core.errors import ConfigError
 
-__all__ = ["BlockMoments", "block_moments", "overfit_share"]
+__all__ = ["BlockMoments", "block_moments", "overfit_logits", "overfit_share"]
 
 Array = NDArray[np.float64]
 
@@ -83,6 +83,42 @@ def block_moments(returns: ArrayLike, *, blocks: int = 16) -> BlockMoments:
 
 def overfit_share(moments: BlockMoments) -> float:
     """Return the share of splits whose in-sample best ranks at or below the median out of sample."""
+    below, equal = _ranks(moments)
+    # Mean rank (below + (equal + 1) / 2) at most the middle one, (trials + 1) / 2; in whole numbers.
+    return float(np.mean(2 * below + equal <= len(moments.sums)))
+
+
+def overfit_logits(moments: BlockMoments) -> Array:
+    """Return, for every split, the logit of the in-sample best's relative rank out of sample.
+
+    The share of logits at or below 0 is the probability of overfitting.
+
+    Returns
+    -------
+    ndarray of float64, shape (splits,)
+        ``log(w / (1 - w))`` of ``w = rank / (trials + 1)``, with 1 the lowest rank; ties share their mean.
+
+    Raises
+    ------
+    ConfigError
+        On fewer than two trials.
+
+    Examples
+    --------
+    The first trial is the better one in both halves; of two trials the best rank is 2 of 3:
+
+    >>> overfit_logits(block_moments([[2.0, 0.0], [1.0, 1.0], [2.0, 0.0], [1.0, 1.0]], blocks=2)).round(4)
+    array([0.6931, 0.6931])
+    """
+    below, equal = _ranks(moments)
+    rank = below + (equal + 1) / 2
+    share = rank / (len(moments.sums) + 1)
+    # A rank in the very middle is exactly 0, as the share of splits counts it.
+    return np.asarray(np.log(share / (1 - share)), dtype=np.float64)
+
+
+def _ranks(moments: BlockMoments) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return, per split, how many trials lie below and level with the in-sample best out of sample."""
     trials, blocks = moments.sums.shape
     if trials < 2:
         raise ConfigError(f"{trials} trial found; overfitting by selection needs at least two")
@@ -90,8 +126,7 @@ def overfit_share(moments: BlockMoments) -> float:
         [mask for mask in range(1 << blocks) if mask.bit_count() == blocks // 2], dtype=np.int64
     )
     below, equal = _rank_of_best(moments.sums, moments.squares, half_sets, moments.bars * (blocks // 2))
-    # Mean rank (below + (equal + 1) / 2) at most the middle one, (trials + 1) / 2; in whole numbers.
-    return float(np.mean(2 * below + equal <= trials))
+    return below, equal
 
 
 @njit(cache=True, nogil=True)

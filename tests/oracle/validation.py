@@ -29,12 +29,11 @@ def folds(total, train_size, test_size, purged_size, embargo_size, expand_train)
     return found
 
 
-def overfitting(returns, blocks):
-    """Probability of backtest overfitting by enumerating every split on the returns themselves."""
+def overfitting_logits(returns, blocks):
+    """Logit of the best's relative rank, by enumerating every split on the returns themselves."""
     bars = len(returns) // blocks
     parts = np.array_split(returns[len(returns) - bars * blocks :], blocks)
-    overfit = 0
-    splits = 0
+    logits = []
     for inside in itertools.combinations(range(blocks), blocks // 2):
         outside = [part for part in range(blocks) if part not in inside]
         train = np.concatenate([parts[part] for part in inside])
@@ -42,9 +41,14 @@ def overfitting(returns, blocks):
         best = int(np.argmax(train.mean(axis=0) / train.std(axis=0, ddof=1)))
         rank = rankdata(test.mean(axis=0) / test.std(axis=0, ddof=1))[best]
         relative = rank / (returns.shape[1] + 1)
-        overfit += math.log(relative / (1 - relative)) <= 0
-        splits += 1
-    return overfit / splits
+        logits.append(math.log(relative / (1 - relative)))
+    return logits
+
+
+def overfitting(returns, blocks):
+    """Probability of backtest overfitting: the share of logits at or below zero."""
+    logits = overfitting_logits(returns, blocks)
+    return sum(logit <= 0 for logit in logits) / len(logits)
 
 
 def exact_expected_max(trials):

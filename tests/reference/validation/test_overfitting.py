@@ -15,6 +15,7 @@ from lab.validation.overfitting import (
     expected_max_sharpe,
     min_backtest_length,
     min_track_record_length,
+    overfit_logits,
     probabilistic_sharpe_ratio,
     probability_of_backtest_overfitting,
     sharpe_statistics,
@@ -246,3 +247,11 @@ def test_trials_that_never_trade_do_not_disturb():
 def test_input_without_meaning_is_refused(call, message):
     with pytest.raises(ConfigError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("bars", "trials", "blocks"), [(40, 5, 4), (63, 2, 6), (100, 11, 8)])
+def test_logits_are_those_of_exhaustive_enumeration(bars, trials, blocks):
+    returns = np.random.default_rng(bars).normal(0.001, 0.01, size=(bars, trials))
+    found = overfit_logits(block_moments(returns, blocks=blocks))
+    assert sorted(found) == pytest.approx(sorted(oracle.overfitting_logits(returns, blocks)), abs=1e-12)
+    assert np.mean(found <= 0) == probability_of_backtest_overfitting(returns, blocks=blocks)
