@@ -219,13 +219,15 @@ class Portfolio:
         return decide_portfolio(self, panels)
 
 
-def load_portfolio(path: Path | str) -> Portfolio:
+def load_portfolio(path: Path | str, instances: Sequence[Path] | None = None) -> Portfolio:
     """Read a portfolio file and the instance files that it names.
 
     Parameters
     ----------
     path : Path or str
         YAML; see :class:`PortfolioConfig` for its keys.
+    instances : sequence of Path, optional
+        Files to read instead of those that it names, in its order: copies that a run kept.
 
     Raises
     ------
@@ -235,22 +237,23 @@ def load_portfolio(path: Path | str) -> Portfolio:
     """
     text = read_text(Path(path), "portfolio")
     config = parse_document(text, PortfolioConfig, source=str(path))
-    instances = tuple(load(Path(path).parent / entry.config) for entry in config.instances)
-    ids = [instance.strategy_id for instance in instances]
+    named = [Path(path).parent / entry.config for entry in config.instances]
+    loaded = tuple(load(file) for file in (named if instances is None else instances))
+    ids = [instance.strategy_id for instance in loaded]
     twice = [name for name in ids if ids.count(name) > 1]
     if twice:
         raise ConfigError(f"{path}: instance {twice[0]} appears twice; add up its allocations")
-    for instance in instances:
+    for instance in loaded:
         for market in instance.markets:
             if Market.parse(market).quote != config.reference_currency:
                 raise ConfigError(
                     f"{path}: reference_currency: {market} of {instance.strategy_id} is not quoted in "
                     f"{config.reference_currency}; a portfolio has one currency"
                 )
-    _check_timeframes(instances, str(path))
-    hashes = [digest(text.encode()), *(instance.config_hash for instance in instances)]
+    _check_timeframes(loaded, str(path))
+    hashes = [digest(text.encode()), *(instance.config_hash for instance in loaded)]
     allocations = tuple(entry.allocation for entry in config.instances)
-    return Portfolio(config, instances, allocations, digest(hashes), Path(path))
+    return Portfolio(config, loaded, allocations, digest(hashes), Path(path))
 
 
 def _check_timeframes(instances: Sequence[StrategyInstance], source: str) -> None:
