@@ -1,8 +1,9 @@
-"""A page in headless Chromium with the network off, spoken to through its debugging protocol."""
+"""A page in headless Chromium, spoken to through its debugging protocol: local files with the network off."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import shutil
 import subprocess
@@ -54,6 +55,17 @@ class Page:
             await asyncio.sleep(0.05)
         raise AssertionError(f"never true: {expression}")
 
+    async def picture(self, file: Path, *, whole: bool = False) -> Path:
+        """Save what the tab shows as PNG; `whole`: the page down to its end."""
+        answer = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(base64.b64decode(answer["data"]))
+        return file
+
+    async def go(self, url: str) -> None:
+        """Open an address in the same tab."""
+        await self.call("Page.navigate", url=url)
+
     def requests(self) -> list[str]:
         sent = [event for event in self.events if event.get("method") == "Network.requestWillBeSent"]
         return [event["params"]["request"]["url"] for event in sent]
@@ -64,9 +76,12 @@ class Page:
 
 
 @asynccontextmanager
-async def opened(file: Path, *, width: int = 1200, dark: bool = False) -> AsyncIterator[Page]:
-    """Open a local file with the network off; the page reports what it does."""
+async def opened(
+    target: Path | str, *, width: int = 1200, height: int = 900, dark: bool = False
+) -> AsyncIterator[Page]:
+    """Open a local file with the network off, or an address on this machine."""
     assert CHROMIUM is not None
+    local = isinstance(target, Path)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         command += ["--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"]
@@ -83,21 +98,23 @@ async def opened(file: Path, *, width: int = 1200, dark: bool = False) -> AsyncI
                 await page.call(f"{domain}.enable")
             await page.call(
                 "Network.emulateNetworkConditions",
-                offline=True,
+                offline=local,
                 latency=0,
-                downloadThroughput=0,
-                uploadThroughput=0,
+                downloadThroughput=0 if local else -1,
+                uploadThroughput=0 if local else -1,
             )
             await page.call(
                 "Emulation.setDeviceMetricsOverride",
                 width=width,
-                height=900,
+                height=height,
                 deviceScaleFactor=1,
                 mobile=False,
             )
             scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
             await page.call("Emulation.setEmulatedMedia", features=[scheme])
-            await page.call("Page.navigate", url=file.resolve().as_uri())
+            await page.call(
+                "Page.navigate", url=target.resolve().as_uri() if isinstance(target, Path) else target
+            )
             yield page
         finally:
             if socket is not None:

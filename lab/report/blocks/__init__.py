@@ -1,19 +1,8 @@
 """Pieces of the page that are text and tables; every piece is escaped markup that a notebook shows."""
 
-from lab.report.blocks.detail import (
-    certificate,
-    data_quality,
-    doubt,
-    engines,
-    fold_summary,
-    folds,
-    markets,
-    provenance,
-    regimes,
-    tails,
-    trades,
-)
+from lab.report.blocks.detail import doubt, fold_summary, folds, markets, regimes, risk_actions, tails, trades
 from lab.report.blocks.overview import drawdowns, figures_of_merit, ground, headline, heat_map, years
+from lab.report.blocks.proof import certificate, data_quality, engines, provenance
 from lab.report.page.markup import note
 
 __all__ = [
@@ -32,6 +21,7 @@ __all__ = [
     "note",
     "provenance",
     "regimes",
+    "risk_actions",
     "tails",
     "trades",
     "years",

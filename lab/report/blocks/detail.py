@@ -1,4 +1,4 @@
-"""Body of the tearsheet: folds, trades, regimes, doubt, proof and provenance as tables."""
+"""Body of the tearsheet: folds, trades, regimes, doubt and what risk changed, as tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import polars as pl
 
-from lab.core.tolerances import ENGINE_TOLERANCE
 from lab.report.inputs import ReportInput
 from lab.report.page.markup import (
     Column,
@@ -18,31 +17,26 @@ from lab.report.page.markup import (
     date,
     decimal,
     facts,
-    join,
     money,
-    note,
     percent,
     signed_percent,
     table,
-    text,
 )
 from lab.report.tables import (
     extreme_trades,
     luck,
     parameter_columns,
-    quality,
-    recomputed_difference,
+)
+from lab.report.tables import (
+    risk_actions as counted_actions,
 )
 
 __all__ = [
-    "certificate",
-    "data_quality",
     "doubt",
-    "engines",
     "folds",
     "markets",
-    "provenance",
     "regimes",
+    "risk_actions",
     "tails",
     "trades",
 ]
@@ -181,99 +175,19 @@ def trades(frame: pl.DataFrame) -> Html:
     return table(shown, columns, name="trades", caption=caption)
 
 
-def certificate(proof: Any) -> Html:
-    """Return the causality certificate."""
-    if proof is None:
-        return note("No causality certificate was recorded; 'mnemo parity CONFIG' makes one.")
-    passed = not proof.get("mismatches") and not proof.get("leaks")
-    line = "Causal: every last window gives the bits of the full history." if passed else "NOT causal."
-    shown = facts(
-        {
-            "bars checked": _maybe(proof.get("bars_checked"), count),
-            "mismatches": _maybe(proof.get("mismatches"), count),
-            "largest difference, ulp": _maybe(proof.get("max_ulp"), count),
-            "lookback declared, bars": _maybe(proof.get("lookback_declared"), count),
-            "lookback measured, bars": _maybe(proof.get("lookback_measured"), count),
-        },
-        name="certificate",
-    )
-    leaks = "".join(
-        f"<li>{text(leak.get('kind'))} at bar {text(leak.get('bar'))} {text(leak.get('market'))}: "
-        f"{text(leak.get('detail'))}</li>"
-        for leak in proof.get("leaks") or ()
-    )
-    verdict_line = Html(f'<p class="{"pass" if passed else "fail"}">{text(line)}</p>')
-    return join(verdict_line, shown, Html(f"<ul>{leaks}</ul>" if leaks else ""))
-
-
-def data_quality(report: ReportInput) -> Html:
-    """Return the marks of the bars that were read."""
-    marks = report.table("quality")
-    if marks is None:
-        return note("The quality of the bars was not recorded.")
+def risk_actions(events: pl.DataFrame | None) -> Html:
+    """Return what the risk step changed, by reason."""
+    if events is None:
+        return Html('<p class="caption">The risk step changed no weight.</p>')
     columns = (
-        Column("market", "market"),
-        Column("bars", "bars", count),
-        Column("good", "good", count),
-        Column("questionable", "questionable", count),
-        Column("bad", "bad", count),
-        Column("reasons", "reasons"),
+        Column("reason", "reason"),
+        Column("changes", "weights changed", count),
+        Column("markets", "markets", count),
+        Column("first", "first", date),
+        Column("last", "last", date),
     )
-    return table(quality(marks), columns, name="data quality")
-
-
-def engines(report: ReportInput) -> Html:
-    """Return how far the two engines, and the recomputed figures, are apart."""
-    difference, again = report.number("engine_difference"), recomputed_difference(report)
-    lines = []
-    for name, value, limit in (
-        ("Equity of the second, independent engine (vectorbt), relative", difference, ENGINE_TOLERANCE),
-        (
-            "Permitted weights when risk runs on its equity",
-            report.number("risk_difference"),
-            ENGINE_TOLERANCE,
-        ),
-        ("Figures of this page recomputed from the recorded returns, relative", again, ENGINE_TOLERANCE),
-    ):
-        if value is None:
-            lines.append(f'<p class="note">{text(name)}: not recorded.</p>')
-        else:
-            state = "pass" if value <= limit else "fail"
-            lines.append(
-                f'<p class="{state}">{text(name)}: {text(f"{value:.2g}")} (at most {limit:.0e}).</p>'
-            )
-    return Html("".join(lines))
-
-
-def provenance(report: ReportInput) -> Html:
-    """Return hashes, versions, seed, run id and the commands that make run and page again."""
-    run_id = report.text("run_id")
-    settings = report.result.get("best_parameters") or report.result.get("parameters") or {}
-    known = {
-        "run": run_id,
-        "run again": f"mnemo reproduce {run_id}" if run_id else "",
-        "this page again": f"mnemo report {run_id}" if run_id else "",
-        "code": report.text("code_version"),
-        "strategy": " ".join(
-            part for part in (report.text("family"), report.text("strategy_version")) if part
-        ),
-        "configuration": report.text("config_hash"),
-        "data": report.text("data_hash"),
-        "features": report.text("feature_hashes"),
-        "trial ledger": report.text("ledger_head"),
-        "result": report.text("fingerprint"),
-        "seed": report.text("seed"),
-        "parameters": ", ".join(f"{name} {_value(value)}" for name, value in settings.items()),
-        "costs": ", ".join(
-            f"{name} {_value(value)}" for name, value in (report.result.get("costs") or {}).items()
-        ),
-        "risk": ", ".join(
-            f"{name} {_value(value)}" for name, value in (report.result.get("risk") or {}).items()
-        ),
-        "markets": ", ".join(report.markets),
-        "started": report.text("started"),
-    }
-    return facts(known, name="provenance")
+    caption = "Weights that the risk step cut or kept before they were traded; one may have several reasons."
+    return table(counted_actions(events), columns, name="risk", caption=caption)
 
 
 def _maybe(value: Any, write: Any) -> str:

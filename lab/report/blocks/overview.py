@@ -106,7 +106,7 @@ def headline(report: ReportInput) -> Html:
     return Html(
         f'<header class="top"><h1>{text(report.text("strategy_id") or "unnamed run")}</h1>'
         f'<p class="kind">{text(" · ".join(part for part in about if part))}</p>'
-        f'<p class="about">{text(report.text("description"))}</p></header>'
+        f'<p class="about">{text(report.text("description"))}</p>{_hypothesis(report)}</header>'
         f'<div class="verdict {judged.level}"><h2>{text(judged.title)}</h2>'
         f"<p>{text(judged.sentence)}</p>{gaps}</div>"
         + (f'<div class="warnings"><ul>{warnings}</ul></div>' if warnings else "")
@@ -225,6 +225,11 @@ def _metric(report: ReportInput, name: str, write: Any) -> str:
 def _other(metrics: dict[str, float], name: str) -> float | None:
     # One purchase is no series of trades.
     return None if name.startswith("trade") else metrics.get(name)
+
+
+def _hypothesis(report: ReportInput) -> str:
+    said = report.text("hypothesis")
+    return f'<p class="kind">Hypothesis: {text(said)}</p>' if said else ""
 
 
 def _interval(interval: tuple[float, float] | None) -> str:

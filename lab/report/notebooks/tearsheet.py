@@ -158,6 +158,9 @@ figures.trading.costs(tables.monthly_trading(returns)) if returns is not None el
     "Turnover and costs were not recorded."
 )
 
+# %%
+blocks.risk_actions(report.table("risk_events")) if "risk_events" in report.tables else None
+
 # %% [markdown]
 # ## Trades
 # Entries open a position, exits leave nothing of it; fills that only change its size are not drawn.

@@ -32,6 +32,7 @@ from lab.report.tables.trading import (
     held_weights,
     market_prices,
     monthly_trading,
+    risk_actions,
 )
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "recomputed_difference",
     "regime_bars",
     "regimes",
+    "risk_actions",
     "rolling",
     "span_text",
     "thin",

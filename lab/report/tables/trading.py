@@ -17,6 +17,7 @@ __all__ = [
     "held_weights",
     "market_prices",
     "monthly_trading",
+    "risk_actions",
 ]
 
 OTHERS: Final = "others"
@@ -76,6 +77,31 @@ def monthly_trading(returns: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.col("turnover").sum(), pl.col("cost").sum())
         .sort("month")
         .with_columns(cumulative_cost=pl.col("cost").cum_sum())
+    )
+
+
+def risk_actions(events: pl.DataFrame) -> pl.DataFrame:
+    """Return what the risk step changed, by reason: ``reason, changes, markets, first, last``; most first.
+
+    Examples
+    --------
+    >>> days = pl.datetime_range(pl.datetime(2024, 1, 1), pl.datetime(2024, 1, 2), eager=True)
+    >>> frame = pl.DataFrame({"ts": days, "market": ["a", "a"], "reasons": ["BAND", "BAND, CASH"]})
+    >>> risk_actions(frame).select("reason", "changes", "markets").rows()
+    [('BAND', 2, 1), ('CASH', 1, 1)]
+    """
+    return (
+        events.with_columns(reason=pl.col("reasons").str.replace_all(r"[,|;\s]+", " ").str.split(" "))
+        .explode("reason")
+        .filter(pl.col("reason") != "")
+        .group_by("reason")
+        .agg(
+            changes=pl.len().cast(pl.Int64),
+            markets=pl.col("market").n_unique().cast(pl.Int64),
+            first=pl.col("ts").min(),
+            last=pl.col("ts").max(),
+        )
+        .sort(["changes", "reason"], descending=[True, False])
     )
 
 

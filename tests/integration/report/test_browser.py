@@ -10,6 +10,7 @@ import pytest
 from lab.report import tearsheet
 from tests.oracle.browser import CHROMIUM, opened
 from tests.oracle.report_run import write_run
+from tests.report_visits import READY, VIEWS, visit
 
 pytestmark = [
     pytest.mark.integration,
@@ -17,7 +18,6 @@ pytestmark = [
 ]
 
 HOSTILE = "</script><script>document.title='gone'</script><img src=x onerror=\"document.title='gone'\">"
-READY = "document.documentElement?.dataset.ready === '1'"
 
 
 @pytest.fixture(scope="module")
@@ -27,24 +27,35 @@ def sheet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tearsheet(run, folder / "sheet.html")
 
 
+@pytest.mark.parametrize(("view", "width", "dark"), VIEWS)
+def test_it_draws_everything_and_fetches_nothing(sheet: Path, view: str, width: int, dark: bool) -> None:
+    found = asyncio.run(visit(sheet, view, width, dark))
+    assert found.faults == []
+    assert found.figures > 5
+
+
+def test_a_page_that_asks_and_complains_is_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "bad.html"
+    page.write_text(
+        "<html><body><img src='http://127.0.0.1:9/picture.png'><div class='canvas'></div><script>"
+        "document.documentElement.dataset.ready = '1'; performance.mark('drawn'); console.error('no')"
+        "</script></body></html>"
+    )
+    faults = " ".join(asyncio.run(visit(page)).faults)
+    assert "asked for http://127.0.0.1:9/picture.png" in faults
+    assert "complained" in faults
+    assert "1 figures are empty" in faults
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1200, False), (390, True)])
-def test_it_draws_everything_and_fetches_nothing(sheet: Path, width: int, dark: bool) -> None:
-    async def visit() -> None:
+def test_hostile_names_stay_text_and_colours_follow_the_reader(sheet: Path, width: int, dark: bool) -> None:
+    async def look() -> None:
         async with opened(sheet, width=width, dark=dark) as page:
             await page.until(READY)
-            drawn = await page.value("document.querySelectorAll('.canvas .main-svg').length > 0")
-            empty = (
-                "[...document.querySelectorAll('.canvas')].filter(c => !c.querySelector('.main-svg')).length"
-            )
-            assert drawn
-            assert await page.value(empty) == 0
-            assert [url for url in page.requests() if not url.startswith(("file:", "data:", "blob:"))] == []
-            assert page.complaints() == []
             assert await page.value("document.title") == "demo · tearsheet"
-            assert await page.value("document.documentElement.scrollWidth <= innerWidth")
             assert await page.value("document.documentElement.classList.contains('dark')") is dark
 
-    asyncio.run(visit())
+    asyncio.run(look())
 
 
 def test_its_controls_work(sheet: Path) -> None:
