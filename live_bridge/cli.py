@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from live_bridge.cli_operations import register
+
 __all__ = ["app", "main"]
 
 EXIT_CODES = """Exit codes: 0 ok, 1 failed check, 2 usage or configuration, 3 data or journal, 4 exchange,
@@ -54,6 +56,9 @@ def status_command(config: Config, root: Root = Path(), as_json: Json = False) -
     from live_bridge.runner import status
 
     _print(status(config, root=root), as_json=as_json)
+
+
+register(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

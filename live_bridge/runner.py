@@ -20,7 +20,7 @@ from live_bridge.report import run_document, status_document
 from live_bridge.state import check_history, load_state
 from live_bridge.tick import Tick, open_account
 
-__all__ = ["Connect", "run", "status"]
+__all__ = ["Connect", "exclusive", "run", "status", "through_ccxt"]
 
 Connect = Callable[[LoadedConfig], MarketData]
 
@@ -52,9 +52,9 @@ def run(config: Path, *, root: Path, connect: Connect | None = None) -> tuple[di
     """
     started = time.perf_counter()
     loaded = load_config(config, root=root)
-    with _exclusive(loaded.state):
+    with exclusive(loaded.state):
         portfolio = _checked_portfolio(loaded)
-        market = (connect or _through_ccxt)(loaded)
+        market = (connect or through_ccxt)(loaded)
         ready = time.perf_counter()
         now = market.now()
         asked = time.perf_counter()
@@ -116,14 +116,16 @@ def _checked_portfolio(loaded: LoadedConfig) -> Portfolio:
     return portfolio
 
 
-def _through_ccxt(loaded: LoadedConfig) -> MarketData:
+def through_ccxt(loaded: LoadedConfig) -> MarketData:
+    """Return the configured exchange through CCXT; nothing is sent yet."""
     from live_bridge.ccxt_exchange import connect
 
     return connect(loaded.settings.exchange, recv_window_ms=loaded.settings.recv_window_ms)
 
 
 @contextmanager
-def _exclusive(state: Path) -> Iterator[None]:
+def exclusive(state: Path) -> Iterator[None]:
+    """Hold the lock of a journal, or raise LockedError at once."""
     lock = FileLock(state.with_name(state.name + ".lock"), timeout=0)
     try:
         state.parent.mkdir(parents=True, exist_ok=True)
