@@ -92,3 +92,46 @@ def _blocks(positions):
         else:
             blocks.append([position])
     return blocks
+
+
+def stationary_variance_of_mean(values, probability):
+    """Variance of the stationary bootstrap's mean by enumerating every sequence of drawn positions."""
+    total = len(values)
+    centre = sum(values) / total
+    variance = 0.0
+    for sequence in itertools.product(range(total), repeat=total):
+        chance = 1 / total
+        for before, after in itertools.pairwise(sequence):
+            follows = after == (before + 1) % total
+            chance *= probability / total + (1 - probability) * follows
+        mean = sum(values[position] for position in sequence) / total
+        variance += chance * (mean - centre) ** 2
+    return variance
+
+
+def superior_ability(excess, block_length, resamples, seed, studentised):
+    """p-value of the best mean in a loop: own draws, own variances from those draws, own recentring."""
+    random = np.random.RandomState(seed)
+    total, models = excess.shape
+    drawn = np.empty((resamples, models))
+    for resample in range(resamples):
+        position = random.randint(total)
+        rows = []
+        while len(rows) < total:
+            rows.append(position)
+            fresh = random.random_sample() < 1 / block_length
+            position = random.randint(total) if fresh else (position + 1) % total
+        drawn[resample] = excess[rows].mean(axis=0)
+    means = excess.mean(axis=0)
+    scale = drawn.std(axis=0) * math.sqrt(total) if studentised else np.ones(models)
+    observed = max(math.sqrt(total) * means / scale)
+    limit = -math.sqrt(2 * math.log(math.log(total)))
+    as_good = 0
+    for resample in range(resamples):
+        best = -math.inf
+        for model in range(models):
+            hopeless = studentised and math.sqrt(total) * means[model] / scale[model] < limit
+            centre = 0.0 if hopeless else means[model]
+            best = max(best, math.sqrt(total) * (drawn[resample, model] - centre) / scale[model])
+        as_good += best > observed
+    return as_good / resamples
