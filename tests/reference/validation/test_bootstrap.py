@@ -1,4 +1,4 @@
-"""The stationary bootstrap and the tests made of it: a published value, enumeration, loops, simulation."""
+"""The stationary bootstrap and the tests made of it: enumeration, loops, simulation."""
 
 from __future__ import annotations
 
@@ -18,12 +18,7 @@ from lab.validation.bootstrap import (
     stationary_bootstrap,
 )
 from tests.oracle import validation as oracle
-
-SERIES = [0.4, 0.2, 0.1, 0.4, 0.3, 0.1, 0.3, 0.4, 0.2, 0.5, 0.1, 0.2]
-
-
-def test_variance_of_the_mean_published():
-    assert mean_variance(SERIES, block_length=4) == pytest.approx(0.000468285478, abs=5e-13)
+from tests.published_values import SERIES
 
 
 @pytest.mark.parametrize("block_length", [1, 2, 4, 50])
