@@ -7,7 +7,19 @@ import sys
 
 import typer
 
-from lab.cli import data, exchange, features, ingest, research, settings, storage, strategy, sweeping
+from lab.cli import (
+    data,
+    doctor,
+    exchange,
+    features,
+    ingest,
+    reporting,
+    research,
+    settings,
+    storage,
+    strategy,
+    sweeping,
+)
 
 __all__ = ["app", "main"]
 
@@ -34,6 +46,8 @@ app.add_typer(exchange.app, name="exchange")
 app.add_typer(strategy.app, name="strategy")
 app.add_typer(settings.app, name="config")
 research.register(app)
+reporting.register(app)
+doctor.register(app)
 sweeping.register(app)
 
 

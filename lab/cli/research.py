@@ -1,4 +1,4 @@
-"""The research commands: demo, backtest, tune, parity, report, reproduce, ui, bench."""
+"""The research commands: demo, backtest, tune, parity, reproduce, bench."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ def register(app: typer.Typer) -> None:
     app.command("backtest", epilog="Example: mnemo backtest research/strategies/demo_tsm_1d.yaml")(_backtest)
     app.command("tune", epilog="Example: mnemo tune research/strategies/demo_tsm_1d.yaml --seed 7")(_tune)
     app.command("parity", epilog="Example: mnemo parity research/strategies/demo_tsm_1d.yaml")(_parity)
-    app.command("report", epilog="Example: mnemo report RUN_ID")(_report)
     app.command("reproduce", epilog="Example: mnemo reproduce RUN_ID --json")(_reproduce)
-    app.command("ui", epilog="Example: mnemo ui --port 5000")(_ui)
     app.command("bench", epilog="Example: mnemo bench --only sweep --json")(_bench)
 
 
@@ -116,18 +114,6 @@ def _parity(config: Config, root: Root = Path(), seed: Seed = 0, json: Json = Fa
         raise MnemoError("\n".join(f"{config}: {finding}" for finding in certificate.findings))
 
 
-def _report(
-    run_id: Annotated[str, typer.Argument(help="Run id that backtest, tune or demo printed.")],
-    root: Root = Path(),
-    json: Json = False,
-) -> None:
-    """Write the tearsheet of a run as one self-contained HTML file under reports/."""
-    from lab.pipeline.reporting import write_tearsheet
-
-    path = write_tearsheet(run_id, root=root_folder(root))
-    emit({"run_id": run_id, "report": str(path)}, as_json=json, show=lambda: typer.echo(path))
-
-
 def _reproduce(
     run_id: Annotated[str, typer.Argument(help="Run id that backtest, tune or demo printed.")],
     root: Root = Path(),
@@ -142,16 +128,6 @@ def _reproduce(
     emit(again.document(), as_json=json, show=lambda: table(f"Run {run_id}", ["", "value"], rows))
     if not again.identical:
         raise MnemoError(f"run {run_id} is not reproduced: {again.differences[0]}")
-
-
-def _ui(
-    root: Root = Path(),
-    port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.")] = 5000,
-) -> None:
-    """Serve the MLflow UI of this root on 127.0.0.1; choose "Model training" at its top left."""
-    from lab.pipeline.processes import serve_mlflow
-
-    raise typer.Exit(serve_mlflow(root_folder(root), port))
 
 
 def _bench(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,10 +48,20 @@ def emit(document: Any, *, as_json: bool, show: Callable[[], None]) -> None:
         show()
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print a table on stdout; the first column is text, numbers are right-aligned."""
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    colours: Mapping[str, str] | None = None,
+) -> None:
+    """Print a table on stdout; the first column is text, numbers are right-aligned.
+
+    On a terminal, cells that equal a key of `colours` take its style.
+    """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     drawn = Table(title=title, title_justify="left", header_style="bold")
     body = [[_cell(value) for value in row] for row in rows]
@@ -62,7 +72,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
             column, justify="right" if numeric else "left", overflow="fold", no_wrap=position == 0
         )
     for row in body:
-        drawn.add_row(*row)
+        drawn.add_row(*(Text(cell, style=(colours or {}).get(cell, "")) for cell in row))
     Console(width=None if sys.stdout.isatty() else 160).print(drawn, markup=False)
 
 

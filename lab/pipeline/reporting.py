@@ -7,6 +7,7 @@ from typing import Any
 
 from lab.core.errors import DataError
 from lab.report import tearsheet
+from lab.report.naming import file_stem
 from lab.tracking import TrackedRun, Tracker
 
 __all__ = ["write_tearsheet"]
@@ -27,7 +28,7 @@ def write_tearsheet(run_id: str, *, root: Path) -> Path:
         raise DataError(
             f"run {run_id} has no result to report; it is a part of another run, or never completed"
         )
-    name = f"{run.result['strategy_id']}-{run_id[:8]}.html"
+    name = f"{file_stem(str(run.result['strategy_id']))}-{run_id[:8]}.html"
     return tearsheet(run.artifacts["result.json"].parent, root / "reports" / name, run=_record(run))
 
 

@@ -1,0 +1,49 @@
+"""What a person looks at: tearsheets and the MLflow UI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lab.cli.shell import Json, Root, emit, root_folder
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command("report", epilog="Example: mnemo report RUN_ID --pdf")(_report)
+    app.command("ui", epilog="Example: mnemo ui --port 5000")(_ui)
+
+
+def _report(
+    run_id: Annotated[str, typer.Argument(help="Run id that backtest, tune or demo printed.")],
+    root: Root = Path(),
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Print it as PDF too, with the Chromium that is installed.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Write the tearsheet of a run as one self-contained HTML file under reports/."""
+    from lab.pipeline.reporting import write_tearsheet
+
+    path = write_tearsheet(run_id, root=root_folder(root))
+    document = {"run_id": run_id, "report": str(path)}
+    if pdf:
+        from lab.report.printing import print_pdf
+
+        document["pdf"] = str(print_pdf(path, path.with_suffix(".pdf")))
+    written = [document[key] for key in ("report", "pdf") if key in document]
+    emit(document, as_json=json, show=lambda: typer.echo("\n".join(written)))
+
+
+def _ui(
+    root: Root = Path(),
+    port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.", min=1, max=65_535)] = 5000,
+) -> None:
+    """Serve the MLflow UI of this root on 127.0.0.1; choose "Model training" at its top left."""
+    from lab.pipeline.processes import serve_mlflow
+
+    raise typer.Exit(serve_mlflow(root_folder(root), port))
