@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from lab.core.settings.quality import QualitySettings
 from lab.core.timeframe import Timeframe
 from lab.data.panels import panel_from_bars
 from lab.data.quality import mark
-from lab.strategies import StrategyInstance
+from lab.strategies import Portfolio
 from live_bridge.config import LoadedConfig
 from live_bridge.exchange import Candle, MarketData
 
@@ -35,9 +35,9 @@ class Answer:
 
 
 def fetch_bars(
-    market: MarketData, loaded: LoadedConfig, instances: Iterable[StrategyInstance], now: datetime
+    market: MarketData, loaded: LoadedConfig, portfolio: Portfolio, now: datetime
 ) -> dict[tuple[str, str], Answer]:
-    """Ask for the bars that instances need to decide at their last complete bar.
+    """Ask for the bars that a portfolio's instances need to decide at their last complete bars.
 
     Parameters
     ----------
@@ -45,23 +45,23 @@ def fetch_bars(
         The exchange.
     loaded : LoadedConfig
         Says which symbol a market trades as, and how bars are judged.
-    instances : iterable of StrategyInstance
-        Those whose bar has closed.
+    portfolio : Portfolio
+        Its instances, and how far back their record and their holds are looked at.
     now : datetime
         Exchange time; a bar counts when ``ts + timeframe <= now``.
 
     Returns
     -------
     dict of (symbol, timeframe) to Answer
-        Each reaches back by the longest lookback of the timeframe's instances, and by the bars before it that
-        quality marks depend on.
+        Each reaches back by what the timeframe's instances need (``Portfolio.bars_needed``), and by the bars
+        before it that quality marks depend on.
     """
     depth: dict[tuple[str, str], int] = {}
     context = loaded.quality.context_bars
-    for instance in instances:
+    for instance in portfolio.instances:
         for name in instance.markets:
             key = (loaded.settings.symbol(name), instance.timeframe.name)
-            depth[key] = max(depth.get(key, 0), instance.lookback + context)
+            depth[key] = max(depth.get(key, 0), portfolio.bars_needed(instance) + context)
     answers = {}
     for (symbol, name), bars in depth.items():
         timeframe = Timeframe.parse(name)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 import math
-import re
+import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -17,20 +18,28 @@ from lab.core.timeframe import Timeframe
 from lab.data.venues import ccxt_options, errors, exchange_class
 from live_bridge.config import ExchangeConfig
 from live_bridge.exchange import Candle, Rules
+from live_bridge.failures import read_again, sentence
+from live_bridge.keys import Keys
 
-__all__ = ["CcxtExchange", "connect"]
+__all__ = ["CcxtExchange", "client_of", "connect"]
 
 TIMEOUT_MS: Final = 10_000
+ATTEMPTS: Final = 3
 PAGE: Final = 1_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK_SIZE_MODE: Final = 4
-_MAX_DETAIL: Final = 160
+
+_BACKOFF_S: Final = 0.1
 
 T = TypeVar("T")
 
 
-def connect(config: ExchangeConfig, *, recv_window_ms: int = 5_000) -> CcxtExchange:
-    """Build the exchange a configuration names; nothing is sent yet, and no key is read.
+class _AgainError(Exception):
+    """Ask once more."""
+
+
+def client_of(config: ExchangeConfig, *, recv_window_ms: int = 5_000, keys: Keys | None = None) -> Any:
+    """Return an instance of CCXT's class for a configuration; nothing is sent yet.
 
     Raises
     ------
@@ -42,6 +51,9 @@ def connect(config: ExchangeConfig, *, recv_window_ms: int = 5_000) -> CcxtExcha
         "defaultType": "spot",
         "fetchMarkets": {"types": ["spot"]},
         "fetchMargins": False,
+        # With keys, CCXT would ask for the list of coins whenever it lists markets.
+        "fetchCurrencies": False,
+        "warnOnFetchOpenOrdersWithoutSymbol": False,
         # The bridge asks the exchange's time itself, once per tick.
         "adjustForTimeDifference": False,
         "recvWindow": recv_window_ms,
@@ -58,7 +70,14 @@ def connect(config: ExchangeConfig, *, recv_window_ms: int = 5_000) -> CcxtExcha
         options = {**redirected["options"], **options}
     # The bridge's own win: a retry behind its back would place an order twice.
     arguments["options"] = {**config.options, **options}
-    return CcxtExchange(exchange_class(name)(arguments))
+    if keys is not None:
+        arguments |= {"apiKey": keys.key, "secret": keys.secret}
+    return exchange_class(name)(arguments)
+
+
+def connect(config: ExchangeConfig, *, recv_window_ms: int = 5_000) -> CcxtExchange:
+    """Return the public side of the exchange a configuration names; no key is read."""
+    return CcxtExchange(client_of(config, recv_window_ms=recv_window_ms))
 
 
 class CcxtExchange:
@@ -78,6 +97,8 @@ class CcxtExchange:
         stamp = self._ask("server time", self._client.fetch_time)
         if not isinstance(stamp, int) or stamp <= 0:
             raise VenueError(f"{self._name}: server time is {stamp!r}, expected milliseconds since 1970")
+        # Signed requests carry exchange time, whatever this machine's clock says.
+        self._client.options["timeDifference"] = self._client.milliseconds() - stamp
         return _EPOCH + timedelta(milliseconds=stamp)
 
     def rules(self, symbols: Sequence[str]) -> Mapping[str, Rules]:
@@ -133,13 +154,29 @@ class CcxtExchange:
         return str(self._client.id)
 
     def _ask(self, what: str, call: Callable[[], T]) -> T:
+        for attempt in range(ATTEMPTS):
+            try:
+                return self._asked_once(what, call, last=attempt == ATTEMPTS - 1)
+            except _AgainError:
+                # Apart, so that several bridges that failed together do not ask together again.
+                time.sleep(_BACKOFF_S * 2**attempt * (0.5 + random.random()))  # noqa: S311 - no secret
+        raise VenueError(f"{self._name}: no answer about {what}")  # pragma: no cover - the last try raises
+
+    def _asked_once(self, what: str, call: Callable[[], T], *, last: bool) -> T:
         # Looked up late: CCXT's own exceptions, and those its parsers let through on nonsense.
         known = errors()
         try:
             return call()
         except known.BaseError as error:
-            raise VenueError(_sentence(self._name, what, error, known)) from None
+            if not last and isinstance(error, known.InvalidNonce):
+                self.now()
+                raise _AgainError from None
+            if not last and read_again(error, known):
+                raise _AgainError from None
+            raise VenueError(sentence(self._name, what, error, known, TIMEOUT_MS // 1000)) from None
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            if not last:
+                raise _AgainError from None
             raise VenueError(
                 f"{self._name}: the answer about {what} cannot be read ({type(error).__name__}); "
                 "expected the exchange's documented format"
@@ -178,6 +215,17 @@ class CcxtExchange:
             )
         return Candle(_EPOCH + timedelta(milliseconds=row[0]), *(_finite(value) for value in row[1:6]))
 
+    def _require_list(self, what: str) -> None:
+        # CCXT reads a body that is no list as an empty one: look at what was sent.
+        try:
+            sent = json.loads(self._client.last_http_response or "")
+        except ValueError:
+            sent = None
+        if not isinstance(sent, list):
+            raise VenueError(
+                f"{self._name}: the answer about {what} is no list; expected the exchange's documented format"
+            )
+
     def _check_emptiness(self, symbol: str) -> None:
         # CCXT reads a body that is no list of bars as a list of none: look at what was sent.
         try:
@@ -194,27 +242,6 @@ class CcxtExchange:
         near = difflib.get_close_matches(symbol, list(markets), n=3)
         hint = f"; nearest: {', '.join(near)}" if near else ""
         return f"{self._name} does not list {symbol}{hint}. Correct the market, or its entry in market_map"
-
-
-def _sentence(exchange: str, what: str, error: Exception, known: Any) -> str:
-    if isinstance(error, known.RequestTimeout):
-        return f"{exchange}: no answer about {what} within {TIMEOUT_MS // 1000} s; the next tick tries again"
-    if isinstance(error, (known.DDoSProtection, known.RateLimitExceeded)):
-        return f"{exchange}: refused to answer about {what}, too many requests; wait before the next tick"
-    if isinstance(error, known.OnMaintenance):
-        return f"{exchange}: under maintenance, no {what}; the next tick tries again"
-    if isinstance(error, known.NetworkError):
-        return (
-            f"{exchange}: cannot be reached, no {what} ({_scrubbed(error)}). Check the network and base_url"
-        )
-    return f"{exchange}: refused to answer about {what} ({type(error).__name__}: {_scrubbed(error)})"
-
-
-def _scrubbed(error: Exception) -> str:
-    # Signed requests carry key material in the query: nothing behind a question mark leaves this module.
-    text = re.sub(r"\?\S*", "", " ".join(str(error).split()))
-    text = re.sub(r"(?i)(signature|apikey|api-key|secret|x-mbx-apikey)\W+\S+", r"\1 ***", text)
-    return text if len(text) <= _MAX_DETAIL else text[: _MAX_DETAIL - 3] + "..."
 
 
 def _limit(limits: Mapping[str, Any], kind: str, bound: str) -> Decimal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,8 +16,9 @@ from live_bridge.bars import Answer, marked_bars, panel_of
 from live_bridge.config import LoadedConfig
 from live_bridge.inputs import candles_digest
 from live_bridge.state import BridgeState
+from live_bridge.wishes import Opinion
 
-__all__ = ["Decision", "Skipped", "Waiting", "decide_all", "due_instances"]
+__all__ = ["Decision", "Decisions", "Skipped", "Waiting", "decide_all", "due_instances"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,10 @@ class Skipped:
     def __str__(self) -> str:
         return f"{self.code} {self.instance}: {self.detail}"
 
+    def document(self) -> dict[str, str]:
+        """Return it as JSON."""
+        return {"instance": self.instance, "code": self.code, "detail": self.detail}
+
 
 def due_instances(portfolio: Portfolio, state: BridgeState, now: datetime) -> list[StrategyInstance]:
     """Return the instances with a bar that closed since their last decision, in the portfolio's order."""
@@ -103,12 +108,23 @@ def due_instances(portfolio: Portfolio, state: BridgeState, now: datetime) -> li
     return due
 
 
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What came of all instances: decisions of the due ones, who waits or cannot, and everyone's opinion."""
+
+    decisions: tuple[Decision, ...]
+    waiting: tuple[Waiting, ...]
+    skipped: tuple[Skipped, ...]
+    opinions: Mapping[str, Opinion]
+
+
 def decide_all(
-    due: list[StrategyInstance],
+    portfolio: Portfolio,
+    due: Sequence[StrategyInstance],
     answers: Mapping[tuple[str, str], Answer],
     loaded: LoadedConfig,
     now: datetime,
-) -> tuple[list[Decision], list[Waiting], list[Skipped]]:
+) -> Decisions:
     """Return each due instance's decision at its last complete bar, or why there is none yet.
 
     Raises
@@ -117,46 +133,61 @@ def decide_all(
         As the lab's functions raise it; nothing is decided then.
     """
     marked = {}
-    for timeframe in dict.fromkeys(instance.timeframe for instance in due):
-        names = dict.fromkeys(n for i in due if i.timeframe == timeframe for n in i.markets)
+    for timeframe in dict.fromkeys(instance.timeframe for instance in portfolio.instances):
+        names = dict.fromkeys(n for i in portfolio.instances if i.timeframe == timeframe for n in i.markets)
         symbols = {name: loaded.settings.symbol(name) for name in names}
         marked[timeframe] = marked_bars(answers, symbols, timeframe, loaded.quality)
     decisions: list[Decision] = []
     waiting: list[Waiting] = []
     skipped: list[Skipped] = []
-    for instance in due:
+    opinions: dict[str, Opinion] = {}
+    for instance in portfolio.instances:
         try:
-            found = _decide(instance, marked[instance.timeframe], answers, loaded, now)
+            opinion = _opinion(portfolio, instance, marked[instance.timeframe], loaded)
+            opinions[instance.strategy_id] = opinion
+            if instance not in due:
+                continue
+            found = _decide(opinion, marked[instance.timeframe], answers, loaded, now)
         except DataError as error:
+            opinions.pop(instance.strategy_id, None)
             short = isinstance(error, InsufficientHistoryError)
             code = "SHORT_HISTORY" if short else "DATA_PROBLEM"
-            skipped.append(Skipped(instance.strategy_id, code, str(error)))
+            if instance in due:
+                skipped.append(Skipped(instance.strategy_id, code, str(error)))
             continue
         if isinstance(found, Decision):
             decisions.append(found)
         else:
             waiting.append(found)
-    return decisions, waiting, skipped
+    return Decisions(tuple(decisions), tuple(waiting), tuple(skipped), opinions)
+
+
+def _opinion(
+    portfolio: Portfolio, instance: StrategyInstance, marked: pl.DataFrame, loaded: LoadedConfig
+) -> Opinion:
+    panel = panel_of(marked, instance.timeframe, instance.markets, loaded.quality)
+    panel = panel.tail(portfolio.bars_needed(instance))
+    return Opinion(instance, panel, instance.decide(panel))
 
 
 def _decide(
-    instance: StrategyInstance,
+    opinion: Opinion,
     marked: pl.DataFrame,
     answers: Mapping[tuple[str, str], Answer],
     loaded: LoadedConfig,
     now: datetime,
 ) -> Decision | Waiting:
+    instance, panel = opinion.instance, opinion.panel
     timeframe = instance.timeframe
     number = timeframe.last_complete(now)
     bar = timeframe.open_time(number)
-    panel = panel_of(marked, timeframe, instance.markets, loaded.quality)
     newest = int(panel.bar[-1])
     if newest < number:
         return Waiting(instance.strategy_id, bar, timeframe.open_time(newest), number - newest)
     if len(panel) < instance.lookback:
         # No market reaches back far enough, so this names the first.
         instance.require_history(panel)
-    row = instance.decide(panel.tail(instance.lookback))[-1]
+    row = opinion.weights[-1]
     inputs = {
         name: _inputs(name, answers[loaded.settings.symbol(name), timeframe.name], marked, bar)
         for name in instance.markets

@@ -8,11 +8,30 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
+from lab.core.errors import VenueError
 from lab.core.timeframe import Timeframe
 
-__all__ = ["Candle", "Exchange", "Fill", "MarketData", "Order", "Rules", "Side"]
+__all__ = [
+    "Candle",
+    "Exchange",
+    "Fill",
+    "Holdings",
+    "KeyRights",
+    "MarketData",
+    "Order",
+    "OrderKind",
+    "OrderRefusedError",
+    "OrderReport",
+    "OrderStatus",
+    "Rules",
+    "Side",
+    "Trade",
+    "UnclearError",
+]
 
 Side = Literal["buy", "sell"]
+OrderKind = Literal["market", "limit"]
+OrderStatus = Literal["open", "closed", "canceled", "expired", "rejected"]
 
 
 class Candle(NamedTuple):
@@ -65,7 +84,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A market order as planned.
+    """An order as planned.
 
     Attributes
     ----------
@@ -78,6 +97,11 @@ class Order:
         Base currency, a whole multiple of the market's step.
     price : Decimal
         Price at decision time, which the plan counted with; a market order does not send it.
+    kind : "market" or "limit"
+    limit : Decimal or None
+        Price of a limit order.
+    slice, replacement, attempt : int
+        Which part of a larger order, the how-manieth limit price, the how-manieth try; parts of the id.
     """
 
     id: str
@@ -85,6 +109,11 @@ class Order:
     side: Side
     quantity: Decimal
     price: Decimal
+    kind: OrderKind = "market"
+    limit: Decimal | None = None
+    slice: int = 0
+    replacement: int = 0
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +127,76 @@ class Fill:
     price: Decimal
     fee: Decimal
     fee_asset: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One execution as the exchange books it; `cost` is in quote currency, `at_ms` exchange time."""
+
+    id: int
+    order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    cost: Decimal
+    fee: Decimal
+    fee_asset: str
+    maker: bool
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """What the exchange says of an order: its own `id`, ours, and how much of it was filled."""
+
+    id: str
+    client_id: str
+    symbol: str
+    side: Side
+    status: OrderStatus
+    quantity: Decimal
+    filled: Decimal
+    at_ms: int
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.status != "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """An account's answer: free and total quantity by currency, and when it last changed (0: not told)."""
+
+    free: Mapping[str, Decimal]
+    total: Mapping[str, Decimal]
+    updated_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRights:
+    """What an API key may do."""
+
+    withdraw: bool
+    trade: bool
+    ip_restricted: bool
+
+
+class OrderRefusedError(VenueError):
+    """The exchange answered definitely that it did not take an order.
+
+    `kind` is what to do: ``skip`` this order, ``retry`` it under a new id, ``wait`` for the next run, or
+    ``halt`` because the key may not trade.
+    """
+
+    def __init__(self, message: str, kind: Literal["skip", "retry", "wait", "halt"]) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class UnclearError(VenueError):
+    """Nobody knows whether the exchange took an order: only asking tells."""
 
 
 @runtime_checkable
@@ -141,10 +240,56 @@ class MarketData(Protocol):
 class Exchange(MarketData, Protocol):
     """An exchange that also holds an account."""
 
-    def balances(self) -> Mapping[str, Decimal]:
-        """Return the quantity of every currency held, zero ones left out."""
+    def balances(self) -> Holdings:
+        """Return what the account holds, locked quantities included in `total`."""
         ...
 
-    def submit(self, order: Order) -> Fill:
-        """Send a market order and return its fill."""
+    def submit(self, order: Order, *, sent_ms: int) -> OrderReport:
+        """Send an order: one request, ever.
+
+        Parameters
+        ----------
+        order : Order
+            Under an id that was never used before.
+        sent_ms : int
+            Exchange time that the request is signed with, and from which it is valid for the receive window.
+
+        Raises
+        ------
+        OrderRefusedError
+            If the exchange definitely did not take it.
+        UnclearError
+            If it may have.
+        """
+        ...
+
+    def order(self, symbol: str, client_id: str) -> OrderReport | None:
+        """Return the latest order of that client id, None where the exchange knows none."""
+        ...
+
+    def order_by_number(self, symbol: str, exchange_id: str) -> OrderReport | None:
+        """Return the order of the exchange's own number."""
+        ...
+
+    def open_orders(self, symbol: str) -> tuple[OrderReport, ...]:
+        """Return the open orders of a symbol, whoever placed them."""
+        ...
+
+    def orders(self, symbol: str, *, since_ms: int) -> tuple[OrderReport, ...]:
+        """Return the orders of a symbol placed since then."""
+        ...
+
+    def trades(
+        self,
+        symbol: str,
+        *,
+        order_id: str | None = None,
+        after: int | None = None,
+        since_ms: int | None = None,
+    ) -> tuple[Trade, ...]:
+        """Return executions, ascending: of one order, above a number, or since a time."""
+        ...
+
+    def cancel(self, symbol: str, client_id: str) -> None:
+        """Ask for an order to be cancelled; whether it was, :meth:`order` tells."""
         ...

@@ -8,9 +8,19 @@ from datetime import datetime
 from decimal import Decimal, localcontext
 from typing import Final
 
-from lab.core.errors import VenueError
 from lab.core.timeframe import Timeframe
-from live_bridge.exchange import Candle, Fill, MarketData, Order, Rules
+from live_bridge.exchange import (
+    Candle,
+    Fill,
+    Holdings,
+    MarketData,
+    Order,
+    OrderRefusedError,
+    OrderReport,
+    Rules,
+    Side,
+    Trade,
+)
 from live_bridge.orders import CONTEXT, Costing
 
 __all__ = ["Ledger", "PaperExchange", "simulate_fill"]
@@ -38,17 +48,29 @@ class Ledger:
 
     def after(self, fill: Fill) -> Ledger:
         """Return the ledger with a fill booked: base, quote and fee."""
-        base, quote = fill.symbol.split("/")
-        sign = 1 if fill.side == "buy" else -1
         with localcontext(CONTEXT):
-            amounts = dict(self.amounts)
-            for currency, change in (
-                (base, sign * fill.quantity),
-                (quote, -sign * fill.quantity * fill.price),
-                (fill.fee_asset, -fill.fee),
-            ):
-                amounts[currency] = amounts.get(currency, _NOTHING) + change
-        return Ledger({currency: amount for currency, amount in amounts.items() if amount})
+            cost = fill.quantity * fill.price
+        return self._booked(fill.symbol, fill.side, fill.quantity, cost, (fill.fee_asset, fill.fee))
+
+    def after_trade(self, trade: Trade) -> Ledger:
+        """Return the ledger with an execution booked as the exchange books it: at its own rounded cost."""
+        fee = (trade.fee_asset, trade.fee)
+        return self._booked(trade.symbol, trade.side, trade.quantity, trade.cost, fee)
+
+    def plus(self, currency: str, amount: Decimal) -> Ledger:
+        """Return the ledger with an amount added; a negative one is taken away."""
+        with localcontext(CONTEXT):
+            amounts = {**self.amounts, currency: self[currency] + amount}
+        return Ledger({name: value for name, value in amounts.items() if value})
+
+    def _booked(
+        self, symbol: str, side: Side, quantity: Decimal, cost: Decimal, fee: tuple[str, Decimal]
+    ) -> Ledger:
+        base, quote = symbol.split("/")
+        sign = 1 if side == "buy" else -1
+        with localcontext(CONTEXT):
+            moved = self.plus(base, sign * quantity).plus(quote, -sign * cost)
+            return moved.plus(fee[0], -fee[1])
 
 
 def simulate_fill(order: Order, costs: Costing) -> Fill:
@@ -89,6 +111,7 @@ class PaperExchange:
         self._market = market
         self._costs = costs
         self._fills: dict[str, Fill] = {}
+        self._sent: dict[str, int] = {}
         self.ledger = ledger
 
     def now(self) -> datetime:
@@ -109,28 +132,102 @@ class PaperExchange:
         """Return the last traded price of each symbol."""
         return self._market.prices(symbols)
 
-    def balances(self) -> Mapping[str, Decimal]:
-        """Return the quantity of every currency held."""
-        return dict(self.ledger.amounts)
+    def balances(self) -> Holdings:
+        """Return what the account holds; nothing is ever locked."""
+        amounts = dict(self.ledger.amounts)
+        return Holdings(amounts, amounts)
 
-    def submit(self, order: Order) -> Fill:
-        """Fill a market order at once and book it; the same id again returns the first fill.
+    def submit(self, order: Order, *, sent_ms: int) -> OrderReport:
+        """Fill an order at once and book it; the same id again returns the first report.
 
         Raises
         ------
-        VenueError
+        OrderRefusedError
             If the account does not hold what the order needs.
         """
-        if order.id in self._fills:
-            return self._fills[order.id]
-        fill = simulate_fill(order, self._costs)
-        after = self.ledger.after(fill)
-        short = [currency for currency, amount in after.amounts.items() if amount < 0]
-        if short:
-            raise VenueError(
-                f"paper account: {order.side} {order.quantity} {order.symbol} needs more {short[0]} than the "
-                f"{self.ledger[short[0]]} held; the order was not filled"
-            )
-        self.ledger = after
-        self._fills[order.id] = fill
-        return fill
+        if order.id not in self._fills:
+            fill = simulate_fill(order, self._costs)
+            after = self.ledger.after(fill)
+            short = [currency for currency, amount in after.amounts.items() if amount < 0]
+            if short:
+                raise OrderRefusedError(
+                    f"paper account: {order.side} {order.quantity} {order.symbol} needs more {short[0]} than "
+                    f"the {self.ledger[short[0]]} held; the order was not filled",
+                    "skip",
+                )
+            self.ledger = after
+            self._fills[order.id] = fill
+            self._sent[order.id] = sent_ms
+        return self._report(order.id)
+
+    def fill(self, client_id: str) -> Fill:
+        """Return what came of an order that was submitted."""
+        return self._fills[client_id]
+
+    def order(self, symbol: str, client_id: str) -> OrderReport | None:
+        """Return the order of that client id, None where there is none."""
+        known = self._fills.get(client_id)
+        return self._report(client_id) if known is not None and known.symbol == symbol else None
+
+    def order_by_number(self, symbol: str, exchange_id: str) -> OrderReport | None:
+        """Return the order of the account's own number."""
+        found = (one for one in self._fills if str(self._number(one)) == exchange_id)
+        return next((self.order(symbol, one) for one in found), None)
+
+    def open_orders(self, symbol: str) -> tuple[OrderReport, ...]:
+        """Return nothing: orders fill at once."""
+        return ()
+
+    def orders(self, symbol: str, *, since_ms: int) -> tuple[OrderReport, ...]:
+        """Return the orders of a symbol sent since then."""
+        reports = [self._report(one) for one, fill in self._fills.items() if fill.symbol == symbol]
+        return tuple(report for report in reports if report.at_ms >= since_ms)
+
+    def trades(
+        self,
+        symbol: str,
+        *,
+        order_id: str | None = None,
+        after: int | None = None,
+        since_ms: int | None = None,
+    ) -> tuple[Trade, ...]:
+        """Return executions, ascending: of one order, above a number, or since a time."""
+        every = (self._trade(one) for one, fill in self._fills.items() if fill.symbol == symbol)
+        return tuple(
+            trade
+            for trade in every
+            if order_id in {None, trade.order_id}
+            and (after is None or trade.id > after)
+            and (since_ms is None or trade.at_ms >= since_ms)
+        )
+
+    def cancel(self, symbol: str, client_id: str) -> None:
+        """Do nothing: no order is ever open."""
+
+    def _number(self, client_id: str) -> int:
+        return list(self._fills).index(client_id) + 1
+
+    def _report(self, client_id: str) -> OrderReport:
+        fill, at = self._fills[client_id], self._sent[client_id]
+        number = str(self._number(client_id))
+        return OrderReport(
+            number, client_id, fill.symbol, fill.side, "closed", fill.quantity, fill.quantity, at
+        )
+
+    def _trade(self, client_id: str) -> Trade:
+        fill, number = self._fills[client_id], self._number(client_id)
+        with localcontext(CONTEXT):
+            cost = fill.quantity * fill.price
+        return Trade(
+            id=number,
+            order_id=str(number),
+            symbol=fill.symbol,
+            side=fill.side,
+            quantity=fill.quantity,
+            price=fill.price,
+            cost=cost,
+            fee=fill.fee,
+            fee_asset=fill.fee_asset,
+            maker=False,
+            at_ms=self._sent[client_id],
+        )

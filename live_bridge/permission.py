@@ -12,14 +12,13 @@ from typing import Any, Final
 import numpy as np
 
 from lab.risk import Limits, RiskState, observe, reason_names, step
-from lab.strategies import Portfolio, StrategyInstance
-from lab.strategies.sizing import capped
+from lab.strategies import Portfolio
 from live_bridge.config import BridgeConfig
-from live_bridge.decisions import Decision
 from live_bridge.documents import RiskMemory
 from live_bridge.exchange import Rules
 from live_bridge.orders import CONTEXT
 from live_bridge.state import BridgeState
+from live_bridge.wishes import Wishes
 
 __all__ = ["Account", "Permission", "Permitted", "account_at", "held_symbols", "permit", "traded_symbols"]
 
@@ -88,22 +87,22 @@ def permit(
     portfolio: Portfolio,
     config: BridgeConfig,
     state: BridgeState,
-    decisions: Sequence[Decision],
+    wishes: Wishes,
     account: Account,
     tradeable: Mapping[str, Rules],
     now: datetime,
 ) -> Permission:
-    """Combine the instances' weights by allocation and put them through :func:`lab.risk.step`.
+    """Put what the portfolio wants through :func:`lab.risk.step` at the prices of now.
 
-    Instances that did not decide now keep their last weights where they share a market with one that did;
-    markets in which none decided keep their quantity.
+    Markets that trade as one symbol are added up: as soon as one of them was decided on, the others count
+    with what is held virtually. Symbols in which nothing was decided keep their quantity.
 
     Parameters
     ----------
     portfolio, config, state
         What is traded, as what, and what happened before.
-    decisions : sequence of Decision
-        Those of this tick.
+    wishes : Wishes
+        Of all instances together.
     account : Account
         Valued at the prices that trades would be done at.
     tradeable : mapping of str to Rules
@@ -112,7 +111,7 @@ def permit(
         Exchange time.
     """
     symbols = tuple(account.quantities)
-    wanted, limited = _wanted(portfolio, config, state, decisions, symbols)
+    wanted, limited = _wanted(config, wishes, symbols)
     held = np.array([_weight(symbol, account) for symbol in symbols])
     alive = np.array([symbol in tradeable and tradeable[symbol].active for symbol in symbols], dtype=np.bool_)
     day = (now - _EPOCH).days
@@ -137,41 +136,18 @@ def permit(
 
 
 def _wanted(
-    portfolio: Portfolio,
-    config: BridgeConfig,
-    state: BridgeState,
-    decisions: Sequence[Decision],
-    symbols: Sequence[str],
+    config: BridgeConfig, wishes: Wishes, symbols: Sequence[str]
 ) -> tuple[np.ndarray[Any, np.dtype[np.float64]], set[str]]:
-    decided = {decision.instance.strategy_id: decision.weights for decision in decisions}
-    rows = [_row(instance, decided, state) for instance in portfolio.instances]
-    combined = dict(zip(portfolio.markets, portfolio.combine(rows), strict=True))
-    moved = {config.symbol(market) for weights in decided.values() for market in weights}
-    total = dict.fromkeys(symbols, 0.0)
-    for market, weight in combined.items():
-        total[config.symbol(market)] += float(weight)
-    traded = {config.symbol(market) for market in combined}
-    wanted = np.array([total[s] if s in traded and s in moved else math.nan for s in symbols])
-    limited = {
-        config.symbol(market)
-        for instance, row in zip(portfolio.instances, rows, strict=True)
-        if instance.strategy_id in decided
-        for market in _limited(instance, row)
-    }
-    return wanted, limited
-
-
-def _row(
-    instance: StrategyInstance, decided: Mapping[str, Mapping[str, float]], state: BridgeState
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    last = state.decided.get(instance.strategy_id)
-    weights = decided.get(instance.strategy_id) or (last.weights if last else {})
-    return np.array([weights.get(market, math.nan) for market in instance.markets])
-
-
-def _limited(instance: StrategyInstance, row: np.ndarray[Any, np.dtype[np.float64]]) -> list[str]:
-    cut = capped(row.reshape(1, -1), instance.risk.max_position_pct, instance.risk.max_exposure_pct)[0]
-    return [market for market, a, b in zip(instance.markets, row, cut, strict=True) if b < a]
+    total: dict[str, float] = {}
+    decided: set[str] = set()
+    for market, weight, virtual in zip(wishes.markets, wishes.weights, wishes.virtual, strict=True):
+        symbol = config.symbol(market)
+        counted = virtual if math.isnan(weight) else weight
+        total[symbol] = total.get(symbol, 0.0) + (0.0 if math.isnan(counted) else float(counted))
+        if not math.isnan(weight):
+            decided.add(symbol)
+    wanted = np.array([total[symbol] if symbol in decided else math.nan for symbol in symbols])
+    return wanted, {config.symbol(market) for market in wishes.limited}
 
 
 def _weight(symbol: str, account: Account) -> float:

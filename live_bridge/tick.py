@@ -14,7 +14,7 @@ from typing import Any
 from lab.strategies import Portfolio
 from live_bridge.bars import Answer, fetch_bars
 from live_bridge.config import LoadedConfig
-from live_bridge.decisions import Decision, Skipped, Waiting, decide_all, due_instances
+from live_bridge.decisions import Decision, Decisions, Skipped, Waiting, decide_all, due_instances
 from live_bridge.documents import fill_document, order_document, risk_document, rules_document
 from live_bridge.exchange import MarketData, Rules
 from live_bridge.inputs import record_candles
@@ -30,6 +30,7 @@ from live_bridge.permission import (
     traded_symbols,
 )
 from live_bridge.state import BridgeState, OpenTick, apply
+from live_bridge.wishes import wishes_of
 
 __all__ = ["Outcome", "Tick", "open_account"]
 
@@ -101,35 +102,43 @@ class Tick:
         with self._timed("discover"):
             rules = self.market.rules(symbols)
         with self._timed("bars"):
-            answers = fetch_bars(self.market, self.loaded, due, self.now)
+            answers = fetch_bars(self.market, self.loaded, self.portfolio, self.now)
         with self._timed("decide"):
-            found = decide_all(due, answers, self.loaded, self.now)
-            decisions, self.outcome.waiting, self.outcome.skipped = found
+            found = decide_all(self.portfolio, due, answers, self.loaded, self.now)
+        self.outcome.waiting, self.outcome.skipped = list(found.waiting), list(found.skipped)
         self.outcome.reasons += [str(waiting) for waiting in self.outcome.waiting]
         self.outcome.reasons += [str(skipped) for skipped in self.outcome.skipped]
-        if decisions:
+        if found.decisions:
             with self._timed("prices"):
                 prices = self.market.prices(symbols)
             with self._timed("plan"):
-                plan = self._plan(decisions, answers, rules, prices, symbols)
+                plan = self._plan(found, answers, rules, prices, symbols)
             with self._timed("act"):
                 self._act(plan)
         return self.outcome
 
     def _plan(
         self,
-        decisions: Sequence[Decision],
+        found: Decisions,
         answers: Mapping[tuple[str, str], Answer],
         rules: Mapping[str, Rules],
         prices: Mapping[str, Decimal],
         symbols: Sequence[str],
     ) -> OpenTick:
+        decisions = found.decisions
         last = max(decisions, key=lambda decision: decision.closed)
         tick = f"{self.portfolio.portfolio_id}-{last.closed:%Y%m%dT%H%M%SZ}-{self.state.ticks + 1}"
         account = account_at(self.state.with_marks(prices), symbols)
         tradeable = {symbol: rules[symbol] for symbol in symbols if symbol in prices}
+        wishes = wishes_of(
+            self.portfolio,
+            {decision.instance.strategy_id: decision.weights for decision in decisions},
+            found.opinions,
+            {name: decided.weights for name, decided in self.state.decided.items()},
+            self.now,
+        )
         permission = permit(
-            self.portfolio, self.loaded.settings, self.state, decisions, account, tradeable, self.now
+            self.portfolio, self.loaded.settings, self.state, wishes, account, tradeable, self.now
         )
         targets = [
             Target(t.symbol, t.permitted, account.quantities[t.symbol], prices.get(t.symbol))
@@ -191,7 +200,8 @@ class Tick:
     def _act(self, tick: OpenTick) -> None:
         broker = PaperExchange(self.market, self.state.ledger, self.costs)
         for order in tick.pending:
-            self._append([Draft("FILLED", fill_document(broker.submit(order), order))], tick.tick)
+            broker.submit(order, sent_ms=round(self.now.timestamp() * 1_000))
+            self._append([Draft("FILLED", fill_document(broker.fill(order.id), order))], tick.tick)
         self._close(tick.tick)
 
     def _recover(self, tick: OpenTick) -> None:

@@ -201,21 +201,22 @@ class TestPaper(TestRecorded):
     def test_a_fill_is_booked_to_the_last_digit_and_only_once(self, market: Exchange) -> None:
         assert isinstance(market, Exchange)
         order = Order("id-1", "BTC/USDT", "buy", Decimal("1.5"), Decimal(100))
-        fill = market.submit(order)
+        report = market.submit(order, sent_ms=1)
+        (trade,) = market.trades("BTC/USDT", order_id=report.id)
         # 1.5 x 101 = 151.5, fee 0.1515
-        assert (fill.price, fill.fee, fill.fee_asset) == (Decimal("101.00"), Decimal("0.1515000"), "USDT")
-        assert market.balances() == {"BTC": Decimal("1.5"), "USDT": Decimal("848.3485")}
-        assert market.submit(order) == fill
-        assert market.balances()["BTC"] == Decimal("1.5")
+        assert (trade.price, trade.fee, trade.fee_asset) == (Decimal("101.00"), Decimal("0.1515000"), "USDT")
+        assert market.balances().total == {"BTC": Decimal("1.5"), "USDT": Decimal("848.3485")}
+        assert market.submit(order, sent_ms=2) == report
+        assert market.balances().total["BTC"] == Decimal("1.5")
 
     def test_what_the_account_does_not_hold_cannot_be_spent(self, market: Exchange) -> None:
         with pytest.raises(VenueError, match="needs more BTC than the 0 held"):
-            market.submit(Order("id-2", "BTC/USDT", "sell", Decimal(1), Decimal(100)))
+            market.submit(Order("id-2", "BTC/USDT", "sell", Decimal(1), Decimal(100)), sent_ms=1)
         with pytest.raises(VenueError, match="needs more USDT than the 1000 held"):
-            market.submit(Order("id-3", "BTC/USDT", "buy", Decimal(10), Decimal(100)))
-        assert market.balances() == {"USDT": Decimal(1000)}
+            market.submit(Order("id-3", "BTC/USDT", "buy", Decimal(10), Decimal(100)), sent_ms=1)
+        assert market.balances().total == {"USDT": Decimal(1000)}
 
     def test_selling_all_leaves_no_empty_balance(self, market: Exchange) -> None:
-        market.submit(Order("id-4", "ETH/USDT", "buy", Decimal(1), Decimal(10)))
-        market.submit(Order("id-5", "ETH/USDT", "sell", Decimal(1), Decimal(10)))
-        assert set(market.balances()) == {"USDT"}
+        market.submit(Order("id-4", "ETH/USDT", "buy", Decimal(1), Decimal(10)), sent_ms=1)
+        market.submit(Order("id-5", "ETH/USDT", "sell", Decimal(1), Decimal(10)), sent_ms=1)
+        assert set(market.balances().total) == {"USDT"}

@@ -18,6 +18,7 @@ from live_bridge.exchange import Rules
 from live_bridge.paper import Ledger
 from live_bridge.permission import Permission, account_at, held_symbols, permit, traded_symbols
 from live_bridge.state import BridgeState, Decided
+from live_bridge.wishes import Wishes, wishes_of
 
 NOW = datetime(2024, 1, 2, 5, 0, 1, tzinfo=UTC)
 INSTANCE = """
@@ -70,7 +71,13 @@ def state(**amounts: str) -> BridgeState:
 
 def permitted(portfolio: Portfolio, before: BridgeState, *decisions: Decision) -> Permission:
     account = account_at(before, traded_symbols(portfolio, CONFIG))
-    return permit(portfolio, CONFIG, before, decisions, account, RULES, NOW)
+    return permit(portfolio, CONFIG, before, wishes(portfolio, before, *decisions), account, RULES, NOW)
+
+
+def wishes(portfolio: Portfolio, before: BridgeState, *decisions: Decision) -> Wishes:
+    decided = {decision.instance.strategy_id: decision.weights for decision in decisions}
+    remembered = {name: last.weights for name, last in before.decided.items()}
+    return wishes_of(portfolio, decided, {}, remembered, NOW)
 
 
 def by_symbol(permission: Permission) -> dict[str, float]:
@@ -128,7 +135,8 @@ def test_a_market_without_a_price_keeps(portfolio: Portfolio) -> None:
     before = state(USDT="1000")
     account = account_at(before, traded_symbols(portfolio, CONFIG))
     decisions = [decision(portfolio, "daily", 0.2, 0.4), decision(portfolio, "hourly", 0.6)]
-    found = permit(portfolio, CONFIG, before, decisions, account, {"ETH/USDT": RULES["ETH/USDT"]}, NOW)
+    wanted = wishes(portfolio, before, *decisions)
+    found = permit(portfolio, CONFIG, before, wanted, account, {"ETH/USDT": RULES["ETH/USDT"]}, NOW)
     assert math.isnan(by_symbol(found)["BTC/USDT"])
     assert found.targets[0].reasons == ("UNTRADEABLE",)
 

@@ -16,7 +16,7 @@ from filelock import FileLock
 from feature_store.atomic import on_fault_point
 from lab.core.errors import ConfigError, DataError, LockedError
 from lab.data.quality import default_settings
-from lab.strategies import load
+from lab.strategies import load, load_portfolio
 from live_bridge.bars import Answer, fetch_bars, marked_bars, panel_of
 from live_bridge.config import load_config
 from live_bridge.inputs import candles_digest, read_candles
@@ -66,11 +66,12 @@ def test_bars_are_judged_by_the_quality_files_under_the_root(bridge: Path, marke
     )
     strict = load_config(bridge, root=bridge.parent)
     assert strict.digest != plain.digest
-    due = [load(bridge.parent / "trend.yaml")]
+    portfolio = load_portfolio(bridge.parent / "small.yaml")
+    due = portfolio.instances
     market = market_at(200)
     found = {}
     for name, loaded in (("plain", plain), ("strict", strict)):
-        answers = fetch_bars(market, loaded, due, market.now())
+        answers = fetch_bars(market, loaded, portfolio, market.now())
         symbols = {name: loaded.settings.symbol(name) for name in due[0].markets}
         marked = marked_bars(answers, symbols, due[0].timeframe, loaded.quality)
         panel = panel_of(marked, due[0].timeframe, due[0].markets, loaded.quality)
