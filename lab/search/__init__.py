@@ -1,5 +1,6 @@
 """Walk-forward search and the ledger of everything that was ever tried."""
 
+from lab.search.effective import effective_of
 from lab.search.ledger import Ledger, LedgerError, LedgerReport, MemoryLedger
 from lab.search.result import WalkForwardResult
 from lab.search.sketches import sketch
@@ -15,6 +16,7 @@ __all__ = [
     "MemoryLedger",
     "TrialBatch",
     "WalkForwardResult",
+    "effective_of",
     "judge_batches",
     "panel_hash",
     "parameter_hash",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ __all__ = [
     "DataIdentity",
     "Judgement",
     "TrialBatch",
+    "distinct_trials",
     "judge_batches",
     "panel_hash",
     "parameter_hash",
@@ -234,24 +235,32 @@ class Judgement:
 
 
 def judge_batches(batches: Iterable[TrialBatch], *, head: str = "") -> Judgement:
-    """Count the distinct trials of `batches` and the variance of their Sharpe ratios.
+    """Count the distinct trials of `batches` and the variance of their Sharpe ratios."""
+    statistics = [
+        float(batch.sharpes[place]) * float(np.sqrt(batch.n_observations))
+        for batch, place in distinct_trials(batches)
+    ]
+    variance = float(np.var(statistics, ddof=1)) if len(statistics) > 1 else 0.0
+    return Judgement(len(statistics), variance, head)
+
+
+def distinct_trials(batches: Iterable[TrialBatch]) -> Iterator[tuple[TrialBatch, int]]:
+    """Yield the batch and the place in it of every distinct trial, in the order they were first made.
 
     A trial is a repeat when version, parameters, costs, limits, window and outcome (to nine digits) have all
     been seen: running the same thing twice gives the same numbers and no new choice. The same parameters
     on changed bars, or with changed code, have another outcome and count.
     """
     seen: set[tuple[Any, ...]] = set()
-    statistics: list[float] = []
     for batch in batches:
         common = (batch.version, batch.cost_hash, batch.risk_hash, batch.window)
-        scale = float(np.sqrt(batch.n_observations))
-        for name, sharpe in zip(batch.parameter_hashes, batch.sharpes.tolist(), strict=True):
+        for place, (name, sharpe) in enumerate(
+            zip(batch.parameter_hashes, batch.sharpes.tolist(), strict=True)
+        ):
             key = (*common, name, f"{sharpe:.8e}")
             if key not in seen:
                 seen.add(key)
-                statistics.append(sharpe * scale)
-    variance = float(np.var(statistics, ddof=1)) if len(statistics) > 1 else 0.0
-    return Judgement(len(statistics), variance, head)
+                yield batch, place
 
 
 def parameter_hash(parameters: Mapping[str, Any]) -> str:
