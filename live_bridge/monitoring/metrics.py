@@ -1,8 +1,7 @@
 """Prometheus metrics of the bridge: one table of names, filled from a run's document and its journal.
 
 A cron job leaves a text file for the node exporter, written whole or not at all; ``watch`` serves the same
-over HTTP on this machine. Everything is a gauge: the process that counts lives for seconds, so that totals
-are those of the journal.
+over HTTP on this machine. The process that counts lives for seconds, so that totals are those of the journal.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from feature_store.atomic import write_bytes
 
@@ -26,7 +25,7 @@ __all__ = ["METRICS", "RunFacts", "exposition", "registry_of", "write_textfile"]
 METRICS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "mnemo_bridge_up": ((), "1 when the last run ended with exit code 0"),
     "mnemo_bridge_exit_code": ((), "Exit code of the last run"),
-    "mnemo_bridge_run_timestamp_seconds": ((), "Exchange time of the last run that reached the exchange"),
+    "mnemo_bridge_run_timestamp_seconds": ((), "When the last run ended, by this machine's clock"),
     "mnemo_bridge_bar_timestamp_seconds": ((), "Opening time of the last bar decided on"),
     "mnemo_bridge_run_seconds": (("phase",), "Duration of the last run's phases"),
     "mnemo_bridge_equity": (("currency",), "Value of the account at the last known prices"),
@@ -67,6 +66,8 @@ class RunFacts:
         As :func:`live_bridge.monitoring.facts.journal_facts` returns it.
     state : pathlib.Path
         The journal's file.
+    ended : float
+        When the run ended, seconds since 1970.
     """
 
     account: str
@@ -76,6 +77,7 @@ class RunFacts:
     incidents: tuple[tuple[str, str], ...]
     journal: Mapping[str, Any]
     state: Path
+    ended: float
 
 
 def registry_of(facts: RunFacts) -> CollectorRegistry:
@@ -101,13 +103,14 @@ class _Collector:
     def __init__(self, facts: RunFacts) -> None:
         self._facts = facts
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         samples: dict[str, list[tuple[tuple[str, ...], float]]] = {}
         for name, labels, value in _samples(self._facts):
             samples.setdefault(name, []).append((labels, value))
         common = (self._facts.account, self._facts.portfolio)
         for name, (labels, text) in METRICS.items():
-            family = GaugeMetricFamily(name, text, labels=["account", "portfolio", *labels])
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            family = kind(name, text, labels=["account", "portfolio", *labels])
             for own, value in samples.pop(name, ()):
                 family.add_metric([*common, *own], value)
             yield family
@@ -125,8 +128,6 @@ def _samples(facts: RunFacts) -> Iterator[Sample]:
         yield "mnemo_bridge_incidents", (code, severity), 1.0
     for phase, seconds in document.get("seconds", {}).items():
         yield "mnemo_bridge_run_seconds", (phase,), float(seconds)
-    if document.get("now"):
-        yield "mnemo_bridge_run_timestamp_seconds", (), _seconds(document["now"])
     if document.get("bar"):
         yield "mnemo_bridge_bar_timestamp_seconds", (), _seconds(document["bar"])
     if document.get("state"):
@@ -140,6 +141,7 @@ def _samples(facts: RunFacts) -> Iterator[Sample]:
 def _of_process(facts: RunFacts) -> Iterator[Sample]:
     yield "mnemo_bridge_up", (), float(facts.exit_code == 0)
     yield "mnemo_bridge_exit_code", (), float(facts.exit_code)
+    yield "mnemo_bridge_run_timestamp_seconds", (), facts.ended
     # Linux counts in KiB.
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     yield "mnemo_bridge_memory_bytes", (), float(used)

@@ -198,6 +198,7 @@ def _write_metrics(
         named,
         journal_facts(observation.state),
         observation.state,
+        datetime.now(UTC).timestamp(),
     )
     write_textfile(observation.root / observation.settings.metrics, facts)
 
