@@ -30,7 +30,7 @@ from lab.report.page.markup import (
 from lab.report.tables import account, luck, monthly_returns
 from lab.report.verdict import REQUIRED_CONFIDENCE, verdict
 
-__all__ = ["drawdowns", "figures_of_merit", "ground", "headline", "heat_map", "years"]
+__all__ = ["METRICS_SHOWN", "drawdowns", "figures_of_merit", "ground", "headline", "heat_map", "years"]
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Groups of (metric, title, how it is written); definitions: lab.backtest.compute_metrics.
@@ -76,6 +76,10 @@ _MERITS: Final[Sequence[tuple[str, Sequence[tuple[str, str, Any]]]]] = (
         ),
     ),
 )
+
+
+# Title by logged metric, in the order of the page.
+METRICS_SHOWN: Final = {name: title for _, entries in _MERITS for name, title, _ in entries}
 
 
 def headline(report: ReportInput) -> Html:
