@@ -53,8 +53,8 @@ def importance(
     polars.DataFrame
         ``feature, importance`` (mean loss of rank correlation over folds), ``deviation`` (over folds),
         ``positive`` (share of folds), ``shadow`` (the best shadow's importance), ``keep`` (importance above
-        the best shadow's, in most folds); most important first. The attribute that no feature has: it does
-        not say whether features help each other; two that say the same share their importance.
+        the best shadow's, in most folds); most important first. Two features that
+        say the same share their importance.
 
     References
     ----------

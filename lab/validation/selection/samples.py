@@ -1,4 +1,4 @@
-"""Features and labels as the table that a model learns from, with the splits that keep test and training apart."""
+"""Features and labels as the table that a model learns from, and its splits by bar."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def samples_of(panel: Panel, features: Sequence[Feature], *, horizon: int, lag: 
     if not complete.any():
         longest = max(feature.lookback for feature in features)
         raise InsufficientHistoryError(
-            f"no bar has all {len(features)} features and a label: {len(panel)} bars, the longest lookback is "
-            f"{longest}, the label needs {lag + horizon} more. Bring more history"
+            f"no bar has all {len(features)} features and a label: {len(panel)} bars, the longest lookback "
+            f"is {longest}, the label needs {lag + horizon} more. Bring more history"
         )
     row, _ = np.nonzero(complete)
     names = tuple(str(feature) for feature in features)
