@@ -20,6 +20,10 @@ Config = Annotated[
 Start = Annotated[str | None, typer.Option("--start", help="First bar, ISO 8601, UTC.")]
 End = Annotated[str | None, typer.Option("--end", help="Bars before this time, ISO 8601, UTC.")]
 Workers = Annotated[int, typer.Option("--workers", help="Threads; the result does not depend on it.")]
+LogTrials = Annotated[
+    int,
+    typer.Option("--log-trials", help="Best trials that become runs of their own; a table has all.", min=0),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -50,17 +54,9 @@ def _backtest(
     json: Json = False,
 ) -> None:
     """Backtest a strategy or a portfolio as its file has it, in both engines, counted and logged."""
-    from lab.pipeline.portfolios import backtest_portfolio
-    from lab.pipeline.runs import backtest
-    from lab.pipeline.settings import load_file
-    from lab.strategies import Portfolio
+    from lab.pipeline import backtest
 
-    loaded = load_file(config)
-    window = _window(start, end)
-    if isinstance(loaded, Portfolio):
-        run = backtest_portfolio(loaded, root=root_folder(root), seed=seed, **window)
-    else:
-        run = backtest(loaded, root=root_folder(root), seed=seed, **window)
+    run = backtest(config, root=root_folder(root), seed=seed, **_window(start, end))
     document = run.document
     emit(document, as_json=json, show=lambda: _show_result(config.stem, document["metrics"], document))
     _refuse_failed(document)
@@ -76,6 +72,7 @@ def _tune(
     workers: Workers = 1,
     start: Start = None,
     end: End = None,
+    log_trials: LogTrials = 20,
     json: Json = False,
 ) -> None:
     """Tune a strategy walk-forward; the result is the stitched out-of-sample path."""
@@ -89,6 +86,7 @@ def _tune(
             trials=trials,
             workers=workers,
             **_window(start, end),
+            log_trials=log_trials,
             progress=lambda done, total: report(f"tune {config.stem}", done, total),
         )
     document = run.document

@@ -1,4 +1,4 @@
-"""From results to what is recorded of a run: one document, a few tables, provenance."""
+"""From results to what is recorded of a run: document, tables, provenance, of strategies and portfolios."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import polars as pl
 
 from feature_store.atomic import parquet_bytes
 from lab.backtest import BacktestResult
-from lab.core.errors import ConfigError
 from lab.core.hashing import digest
 from lab.pipeline.environment import environment
 from lab.pipeline.inputs import Inputs
-from lab.strategies.instance import read_text
+from lab.pipeline.portfolio_inputs import PortfolioInputs
+from lab.pipeline.subjects import subject_of
 from lab.tracking import DataInput, Provenance, code_version
 
-__all__ = ["config_text", "document_of", "fingerprint", "numbers", "provenance_of", "tables_of"]
+__all__ = ["document_of", "fingerprint", "numbers", "provenance_of", "tables_of"]
 
 _SHOWN: Final = (
     "sharpe",
@@ -35,60 +35,62 @@ _SHOWN: Final = (
 )
 
 
-def provenance_of(inputs: Inputs, *, seed: int, engine_difference: float, ledger_head: str) -> Provenance:
+def provenance_of(
+    inputs: Inputs | PortfolioInputs, *, seed: int, engine_difference: float | None, ledger_head: str
+) -> Provenance:
     """Return everything that the run depends on."""
-    instance, panel = inputs.instance, inputs.panel
-    features = instance.strategy.features(instance.params)
+    subject = subject_of(inputs)
     return Provenance(
         code=code_version(),
-        strategy_id=instance.strategy_id,
-        family=instance.strategy.family,
-        strategy_version=instance.strategy.version,
-        config_hash=instance.config_hash,
-        config_version=instance.config.version,
+        strategy_id=subject.name,
+        family=subject.family,
+        strategy_version=subject.version,
+        config_hash=subject.config_hash,
+        config_version=subject.config_version,
         data=DataInput(
-            name=f"{instance.markets[0].split(':')[0]} {instance.timeframe}",
-            content_hash=inputs.data_hash,
+            name=f"{subject.markets[0].split(':')[0]} {subject.timeframe}",
+            content_hash=subject.data_hash,
             description={
-                "markets": ", ".join(instance.markets),
-                "timeframe": str(instance.timeframe),
-                "first": f"{panel.ts[0]}Z",
-                "last": f"{panel.ts[-1]}Z",
-                "bars": inputs.bars.height,
+                "markets": ", ".join(subject.markets),
+                "timeframe": str(subject.timeframe),
+                "first": f"{subject.panel.ts[0]}Z",
+                "last": f"{subject.panel.ts[-1]}Z",
+                "bars": subject.bars.height,
             },
         ),
-        feature_hashes={feature.key: feature.digest for feature in features},
+        feature_hashes=subject.features,
         seed=seed,
-        engine_difference=engine_difference,
+        engine_difference=float("inf") if engine_difference is None else engine_difference,
         ledger_head=ledger_head,
     )
 
 
 def document_of(
-    inputs: Inputs, result: BacktestResult, benchmark: BacktestResult, **judged: Any
+    inputs: Inputs | PortfolioInputs, result: BacktestResult, benchmark: BacktestResult, **judged: Any
 ) -> dict[str, Any]:
     """Return the result document: what a report or another program needs, as JSON values."""
-    instance, panel = inputs.instance, inputs.panel
-    returns = result.returns
+    subject, returns = subject_of(inputs), result.returns
     return {
-        "strategy_id": instance.strategy_id,
-        "family": instance.strategy.family,
-        "strategy_version": instance.strategy.version,
-        "config_version": instance.config.version,
-        "config_hash": instance.config_hash,
-        "description": instance.config.description,
-        "hypothesis": instance.config.hypothesis,
-        "markets": list(instance.markets),
-        "timeframe": str(instance.timeframe),
-        "periods_per_year": instance.timeframe.periods_per_year,
-        "data_hash": inputs.data_hash,
-        "data_first": f"{panel.ts[0]}Z",
-        "data_last": f"{panel.ts[-1]}Z",
+        "strategy_id": subject.name,
+        "family": subject.family,
+        "strategy_version": subject.version,
+        "config_version": subject.config_version,
+        "config_hash": subject.config_hash,
+        "config": dict(subject.config),
+        "description": subject.description,
+        "hypothesis": subject.hypothesis,
+        "instances": list(subject.instances),
+        "markets": list(subject.markets),
+        "timeframe": str(subject.timeframe),
+        "periods_per_year": subject.timeframe.periods_per_year,
+        "data_hash": subject.data_hash,
+        "data_first": f"{subject.panel.ts[0]}Z",
+        "data_last": f"{subject.panel.ts[-1]}Z",
         "first_bar": returns["ts"][0].isoformat(),
         "last_bar": returns["ts"][-1].isoformat(),
-        "parameters": instance.params.model_dump(mode="json"),
-        "costs": dataclasses.asdict(instance.costs),
-        "risk": instance.risk.model_dump(mode="json"),
+        "parameters": dict(subject.parameters),
+        "costs": dataclasses.asdict(subject.costs),
+        "risk": dict(subject.risk),
         "cash": result.cash,
         "metrics": dict(result.metrics),
         "benchmark": {"name": "buy and hold, equal parts", "metrics": dict(benchmark.metrics)},
@@ -102,43 +104,32 @@ def document_of(
 
 
 def tables_of(
-    inputs: Inputs, result: BacktestResult, benchmark: BacktestResult, weights: pl.DataFrame
+    inputs: Inputs | PortfolioInputs,
+    result: BacktestResult,
+    benchmark: BacktestResult,
+    weights: pl.DataFrame,
 ) -> dict[str, pl.DataFrame]:
-    """Return the tables that are kept with the run."""
-    first = result.returns["ts"][0]
+    """Return the tables that are kept with the run; the benchmark starts with the account's capital."""
+    subject, first = subject_of(inputs), result.returns["ts"][0]
+    scale = result.cash / benchmark.cash
     return {
         "equity": result.equity,
         "returns": result.returns,
-        "benchmark": benchmark.equity,
+        "benchmark": benchmark.equity.with_columns(pl.col("equity") * scale),
         "weights": weights,
         "positions": result.positions,
         "orders": result.orders,
         "trades": result.trades,
         "risk_events": result.risk_events,
         "dropped": result.dropped,
-        "bars": inputs.bars.filter(pl.col("ts") >= first),
-        "quality": _quality(inputs.marked),
+        "bars": subject.bars.filter(pl.col("ts") >= first),
+        "quality": _quality(subject.marked),
     }
 
 
 def numbers(metrics: Mapping[str, float]) -> dict[str, float]:
     """Return the metrics that the table of runs shows."""
     return {name: float(metrics[name]) for name in _SHOWN if name in metrics}
-
-
-def config_text(inputs: Inputs) -> str:
-    """Return the text of the instance's file as it was run.
-
-    Raises
-    ------
-    ConfigError
-        If the file was changed since.
-    """
-    instance = inputs.instance
-    text = read_text(instance.source, "strategy instance")
-    if digest(text.encode()) != instance.config_hash:
-        raise ConfigError(f"{instance.source}: changed while it was run; run it again")
-    return text
 
 
 def fingerprint(tables: Mapping[str, pl.DataFrame], metrics: Mapping[str, float]) -> str:

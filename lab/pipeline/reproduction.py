@@ -12,19 +12,23 @@ from typing import Any, Final
 import polars as pl
 
 from feature_store.atomic import parquet_bytes
-from lab.backtest import BacktestResult, run_backtest
+from lab.backtest import BacktestResult
 from lab.core.errors import DataError
-from lab.pipeline.environment import environment
+from lab.pipeline.circumstances import circumstances
+from lab.pipeline.evaluations import evaluate
 from lab.pipeline.inputs import Inputs, load_inputs
-from lab.search import DataIdentity, Judgement, Ledger, TrialBatch, walk_forward
-from lab.strategies import StrategyInstance, load
-from lab.tracking import TrackedRun, Tracker, code_version
+from lab.pipeline.parts import parts_of
+from lab.pipeline.portfolio_inputs import PortfolioInputs, load_portfolio_inputs
+from lab.pipeline.subjects import PORTFOLIO_FAMILY, subject_of
+from lab.pipeline.tuning import searched
+from lab.search import DataIdentity, Judgement, Ledger, TrialBatch, WalkForwardResult
+from lab.strategies import load, load_portfolio
+from lab.tracking import ChildRecord, TrackedRun, Tracker
 from lab.validation.overfitting import sharpe_statistics
-from lab.validation.splits import WalkForward
 
 __all__ = ["Reproduction", "reproduce"]
 
-_TABLES: Final = ("weights", "orders", "trades", "equity", "returns")
+_TABLES: Final = ("orders", "trades", "equity", "returns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,15 @@ class Reproduction:
         }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rebuilt:
+    """Tables, figures and parts of a run, made anew."""
+
+    tables: dict[str, pl.DataFrame]
+    figures: dict[str, Any]
+    parts: tuple[ChildRecord, ...] = ()
+
+
 class _RecordedLedger:
     """The ledger as it stood when the run was judged; what is run again is no new trial."""
 
@@ -69,7 +82,9 @@ class _RecordedLedger:
 
 
 def reproduce(run_id: str, *, root: Path) -> Reproduction:
-    """Run a logged backtest or tune again and compare it with what was recorded.
+    """Run a logged backtest or tune, of a strategy or a portfolio, again and compare with what was recorded.
+
+    A part of a run (a fold, the winner, a trial) is compared together with the run that it belongs to.
 
     Parameters
     ----------
@@ -83,82 +98,114 @@ def reproduce(run_id: str, *, root: Path) -> Reproduction:
     ConfigError
         If no run has that id.
     DataError
-        If the run left nothing to compare with, is a portfolio's, or its markets are gone.
+        If the run left nothing to compare with, or its markets are gone.
     """
-    run = Tracker(root).load_run(run_id)
+    tracker = Tracker(root)
+    asked = tracker.load_run(run_id)
+    run = asked if asked.parent is None else tracker.load_run(asked.parent)
     if "result.json" not in run.artifacts:
         raise DataError(
-            f"run {run_id} recorded no result; give the id of a backtest or a tune, not of a fold"
+            f"run {run_id} recorded no result; it never completed, and there is nothing to compare"
         )
     recorded = run.result
-    if recorded["family"] == "portfolio":
+    if recorded.get("kind") not in {"backtest", "tune"}:
         raise DataError(
-            f"run {run_id} is a portfolio's; only runs of one strategy can be run again from their record "
-            "yet. Run 'mnemo backtest' on the portfolio's file and compare the fingerprints"
+            f"run {run_id} is a {run.kind or 'run'}, which cannot be run again; expected a backtest or a tune"
         )
     inputs = _inputs(run, recorded, root)
-    tables, figures = _rebuilt(inputs, recorded, root)
-    circumstances = _circumstances(run, recorded, inputs)
-    compared, parts = _compare(run, recorded, tables, figures)
-    return Reproduction(not parts, compared, (*parts, *circumstances))
+    rebuilt = _rebuilt(inputs, recorded, root)
+    compared, differences = _compare(run, recorded, rebuilt)
+    if asked is not run:
+        compared = (*compared, asked.name)
+        differences += _compare_part(asked, rebuilt.parts)
+    found = circumstances(run, recorded, inputs, root)
+    return Reproduction(not differences, compared, (*found, *differences))
 
 
-def _inputs(run: TrackedRun, recorded: dict[str, Any], root: Path) -> Inputs:
+def _inputs(run: TrackedRun, recorded: dict[str, Any], root: Path) -> Inputs | PortfolioInputs:
+    """Read the kept files and the bars that the run had."""
+    first = datetime.fromisoformat(recorded["data_first"])
+    last = datetime.fromisoformat(recorded["data_last"])
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / f"{recorded['strategy_id']}.yaml"
         file.write_text(run.config, encoding="utf-8")
-        instance = load(file)
-    first = datetime.fromisoformat(recorded["data_first"])
-    last = datetime.fromisoformat(recorded["data_last"])
-    return load_inputs(instance, root=root, start=first, end=last + instance.timeframe.duration)
+        if recorded["family"] != PORTFOLIO_FAMILY:
+            instance = load(file)
+            return load_inputs(instance, root=root, start=first, end=last + instance.timeframe.duration)
+        kept = [run.artifacts[name] for name in sorted(run.artifacts) if name.startswith("instance_")]
+        if not kept:
+            raise DataError(
+                f"run {run.run_id} of a portfolio did not keep its instances' files; it was logged by an "
+                "earlier version. Run 'mnemo backtest' on the portfolio's file and compare the fingerprints"
+            )
+        portfolio = load_portfolio(file, kept)
+    return load_portfolio_inputs(portfolio, root=root, start=first, end=last + portfolio.timeframe.duration)
 
 
-def _rebuilt(
-    inputs: Inputs, recorded: dict[str, Any], root: Path
-) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
-    """Return the tables and figures of the run, made anew."""
+def _rebuilt(inputs: Inputs | PortfolioInputs, recorded: dict[str, Any], root: Path) -> _Rebuilt:
     ledger = _RecordedLedger(Ledger(root), recorded["ledger_head"])
-    instance: StrategyInstance = inputs.instance
-    if recorded["kind"] == "tune":
-        found = walk_forward(
-            instance,
-            inputs.panel,
-            splitter=WalkForward.from_settings(instance.search),
-            trials=recorded["trials_per_fold"],
-            seed=recorded["seed"],
-            ledger=ledger,
-        )
-        tables = {**_tables(found.oos, found.oos_weights), "folds": found.folds, "trials": found.trials}
-        judged = {"deflated_sharpe": found.deflated_sharpe, "pbo": found.pbo, "n_trials": found.n_trials}
-        return tables, {**judged, "metrics": dict(found.oos.metrics)}
-    weights = instance.decide(inputs.panel)
-    result = run_backtest(inputs.panel, weights, costs=instance.costs, risk=instance.risk, engine="both")
-    judgement = ledger.judge(instance.strategy.family, DataIdentity.of(instance.markets, instance.timeframe))
+    if recorded["kind"] == "tune" and isinstance(inputs, Inputs):
+        trials, seed = recorded["trials_per_fold"], recorded["seed"]
+        return _of_search(searched(inputs, trials=trials, seed=seed, ledger=ledger))
+    done, subject = evaluate(inputs), subject_of(inputs)
+    judgement = ledger.judge(subject.family, subject.identity)
     figures = {
-        "deflated_sharpe": judgement.deflated(sharpe_statistics(result.bars.returns)),
+        "deflated_sharpe": judgement.deflated(sharpe_statistics(done.result.bars.returns)),
         "n_trials": judgement.n_trials,
-        "metrics": dict(result.metrics),
+        "metrics": dict(done.result.metrics),
     }
-    return _tables(result, inputs.panel.to_frame(weights, "weight")), figures
+    return _Rebuilt({**_tables(done.result, done.weights), **done.tables}, figures)
+
+
+def _of_search(found: WalkForwardResult) -> _Rebuilt:
+    tables = {**_tables(found.oos, found.oos_weights), "folds": found.folds, "trials": found.trials}
+    figures = {
+        "deflated_sharpe": found.deflated_sharpe,
+        "pbo": found.pbo,
+        "n_trials": found.n_trials,
+        "metrics": dict(found.oos.metrics),
+    }
+    return _Rebuilt(tables, figures, parts_of(found, found.trials.height))
 
 
 def _tables(result: BacktestResult, weights: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    return {"weights": weights, **{name: getattr(result, name) for name in _TABLES if name != "weights"}}
+    return {"weights": weights, **{name: getattr(result, name) for name in _TABLES}}
 
 
 def _compare(
-    run: TrackedRun, recorded: dict[str, Any], tables: dict[str, pl.DataFrame], figures: dict[str, Any]
+    run: TrackedRun, recorded: dict[str, Any], rebuilt: _Rebuilt
 ) -> tuple[tuple[str, ...], list[str]]:
     differences = []
-    for name, table in tables.items():
+    for name, table in rebuilt.tables.items():
         if run.artifacts[f"{name}.parquet"].read_bytes() != parquet_bytes(table):
             differences.append(f"table {name}: {_first_difference(run.table(name), table)}")
     # Through JSON, as the record went: floats survive it to the bit, NaN becomes null.
-    again = json.loads(json.dumps(figures), parse_constant=lambda _: None)
+    again = json.loads(json.dumps(rebuilt.figures), parse_constant=lambda _: None)
     for name, value in again.items():
         if recorded[name] != value:
-            differences.append(f"figure {name}: {value} now, {recorded[name]} recorded")
-    return (*tables, *figures), differences
+            differences.append(f"figure {name}: {_figures(recorded[name], value)}")
+    return (*rebuilt.tables, *rebuilt.figures), differences
+
+
+def _compare_part(asked: TrackedRun, parts: tuple[ChildRecord, ...]) -> list[str]:
+    """Compare a child run's figures with those of the part that has its name."""
+    part = next((one for one in parts if one.name == asked.name), None)
+    if part is None:
+        return [f"{asked.name}: the run made again has no such part"]
+    again = {name: value for name, value in part.metrics.items() if name in asked.metrics}
+    return [
+        f"{asked.name}: {name} {again.get(name)} now, {value} recorded"
+        for name, value in asked.metrics.items()
+        if again.get(name) != value
+    ]
+
+
+def _figures(before: Any, now: Any) -> str:
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return f"{now} now, {before} recorded"
+    other = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    first = other[0]
+    return f"{first} {now.get(first)} now, {before.get(first)} recorded ({len(other)} of {len(now)} differ)"
 
 
 def _first_difference(before: pl.DataFrame, now: pl.DataFrame) -> str:
@@ -173,23 +220,3 @@ def _first_difference(before: pl.DataFrame, now: pl.DataFrame) -> str:
             if repr(new[column]) != repr(value):
                 return f"first in row {row}, column {column}: {new[column]!r} now, {value!r} recorded"
     return "the same values in other bytes"
-
-
-def _circumstances(run: TrackedRun, recorded: dict[str, Any], inputs: Inputs) -> list[str]:
-    """Return what the run depended on and is not the same any more."""
-    found = []
-    if inputs.data_hash != recorded["data_hash"]:
-        found.append(
-            f"data: the bars of {', '.join(recorded['markets'])} hash to {inputs.data_hash[:12]} now, "
-            f"{recorded['data_hash'][:12]} recorded; a bar, a series or a quality setting was changed"
-        )
-    if inputs.instance.config_hash != recorded["config_hash"]:
-        found.append("config: the kept configuration is not the one that was run; the record was changed")
-    version = str(code_version())
-    if run.tags.get("code_version") != version:
-        found.append(f"code: {version} now, {run.tags.get('code_version')} recorded")
-    for name, value in environment().items():
-        before = recorded.get("environment", {}).get(name)
-        if before != value:
-            found.append(f"{name}: {value} now, {before} recorded")
-    return found

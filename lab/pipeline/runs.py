@@ -1,4 +1,4 @@
-"""Backtest of one instance: load, call, count, log. What the command line and notebooks call."""
+"""Backtest of one strategy or portfolio: load, call, count, log. What commands and notebooks call."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from lab.backtest import BacktestResult, run_backtest
+from lab.backtest import BacktestResult
 from lab.pipeline.benchmark import buy_and_hold
+from lab.pipeline.evaluations import Evaluation, evaluate, trial_of
 from lab.pipeline.inputs import Inputs, load_inputs
-from lab.pipeline.records import config_text, document_of, fingerprint, numbers, provenance_of, tables_of
-from lab.search import Judgement, Ledger, TrialBatch, parameter_hash, sketch
-from lab.strategies import StrategyInstance
-from lab.tracking import RunRecord, Tracker
+from lab.pipeline.portfolio_inputs import PortfolioInputs, load_portfolio_inputs
+from lab.pipeline.records import document_of, fingerprint, numbers, provenance_of, tables_of
+from lab.pipeline.settings import load_file
+from lab.pipeline.subjects import subject_of, texts_of
+from lab.search import Judgement, Ledger
+from lab.strategies import Portfolio, StrategyInstance
+from lab.tracking import RunRecord, Tracker, usage
 from lab.validation.overfitting import sharpe_statistics
 
 __all__ = ["BacktestRun", "backtest"]
@@ -47,19 +49,22 @@ class BacktestRun:
 
 
 def backtest(
-    config: StrategyInstance | Path | str,
+    config: StrategyInstance | Portfolio | Path | str,
     *,
     root: Path,
     seed: int = 0,
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> BacktestRun:
-    """Backtest an instance with its own parameters in both engines, count the trial and log the run.
+    """Backtest a strategy or portfolio as its file has it in both engines, count the trial and log the run.
+
+    A portfolio's account starts with its capital and pays its costs; its ``risk`` section acts in
+    :func:`lab.risk.step`, and its trials are counted under the family ``portfolio``.
 
     Parameters
     ----------
-    config : StrategyInstance or path
-        The instance, or its file.
+    config : StrategyInstance, Portfolio or path
+        The strategy or portfolio, or its file.
     root : pathlib.Path
         Folder that holds ``data/``, ``mlruns/`` and ``reports/``.
     seed : int
@@ -70,19 +75,34 @@ def backtest(
     Raises
     ------
     ConfigError, DataError, WeightError
-        As :func:`~lab.pipeline.inputs.load_inputs` and :func:`lab.strategies.decide`.
+        As :func:`~lab.pipeline.inputs.load_inputs`,
+        :func:`~lab.pipeline.portfolio_inputs.load_portfolio_inputs` and :func:`evaluate`.
     """
     began = datetime.now(UTC)
-    inputs = load_inputs(config, root=root, start=start, end=end)
-    instance, panel = inputs.instance, inputs.panel
-    weights = instance.decide(panel)
-    result = run_backtest(panel, weights, costs=instance.costs, risk=instance.risk, engine="both")
-    benchmark = buy_and_hold(panel, instance.costs)
-    judgement, deflated = _judged(inputs, result, root)
-    tables = tables_of(inputs, result, benchmark, panel.to_frame(weights, "weight"))
-    provenance = provenance_of(
-        inputs, seed=seed, engine_difference=_difference(result), ledger_head=judgement.head
-    )
+    loaded = config if isinstance(config, (StrategyInstance, Portfolio)) else load_file(config)
+    with usage() as samples:
+        inputs: Inputs | PortfolioInputs
+        if isinstance(loaded, Portfolio):
+            inputs = load_portfolio_inputs(loaded, root=root, start=start, end=end)
+        else:
+            inputs = load_inputs(loaded, root=root, start=start, end=end)
+        done = evaluate(inputs)
+        ledger, trial = Ledger(root), trial_of(inputs, done.result)
+        ledger.append(trial)
+        judgement = ledger.judge(trial.family, trial.identity)
+        record = _record(inputs, done, judgement, seed, began)
+    run_id = Tracker(root).log(record.with_usage(samples))
+    printed = _printed(record, done, run_id)
+    return BacktestRun(run_id, done.result, printed["deflated_sharpe"], judgement.n_trials, printed)
+
+
+def _record(
+    inputs: Inputs | PortfolioInputs, done: Evaluation, judgement: Judgement, seed: int, began: datetime
+) -> RunRecord:
+    subject, result = subject_of(inputs), done.result
+    benchmark = buy_and_hold(inputs.panel, subject.costs)
+    deflated = judgement.deflated(sharpe_statistics(result.bars.returns))
+    tables = {**tables_of(inputs, result, benchmark, done.weights), **done.tables}
     judged = {
         "kind": "backtest",
         "seed": seed,
@@ -91,53 +111,38 @@ def backtest(
         "ledger_head": judgement.head,
         "fingerprint": fingerprint(tables, result.metrics),
     }
-    document = document_of(inputs, result, benchmark, **judged)
-    record = RunRecord(
-        name=instance.strategy_id,
+    text, files = texts_of(inputs)
+    return RunRecord(
+        name=subject.name,
         kind="backtest",
         started=began,
         ended=datetime.now(UTC),
-        provenance=provenance,
-        config=config_text(inputs),
-        params=instance.params.model_dump(mode="json"),
+        provenance=provenance_of(
+            inputs, seed=seed, engine_difference=result.engine_difference, ledger_head=judgement.head
+        ),
+        config=text,
+        files=files,
+        params=done.params,
         metrics={**numbers(result.metrics), "deflated_sharpe": deflated, "n_trials": judgement.n_trials},
-        result=document,
+        result=document_of(inputs, result, benchmark, **judged),
         tables=tables,
     )
-    run_id = Tracker(root).log(record)
-    printed = {
-        "run_id": run_id,
-        "metrics": dict(result.metrics),
-        "engine_difference": result.engine_difference,
-        "data_hash": inputs.data_hash,
-        "config_hash": instance.config_hash,
-        "deflated_sharpe": deflated,
-        "n_trials_ledger": judgement.n_trials,
-        "fingerprint": judged["fingerprint"],
-        "status": result.status,
-        "warnings": list(result.warnings),
-    }
-    return BacktestRun(run_id, result, deflated, judgement.n_trials, printed)
 
 
-def _judged(inputs: Inputs, result: BacktestResult, root: Path) -> tuple[Judgement, float]:
-    """Count this evaluation in the ledger and deflate its Sharpe ratio by all of them."""
-    instance, panel = inputs.instance, inputs.panel
-    ledger = Ledger(root)
-    returns = result.bars.returns
-    statistics = sharpe_statistics(returns)
-    trial = TrialBatch.of(
-        instance,
-        panel,
-        positions=np.arange(len(panel)),
-        parameter_hashes=[parameter_hash(instance.params.model_dump(mode="json"))],
-        sharpes=np.array([statistics.sharpe]),
-        sketches=sketch(returns[None, :], panel.bar),
+def _printed(record: RunRecord, done: Evaluation, run_id: str) -> dict[str, Any]:
+    """Return what ``mnemo backtest --json`` prints."""
+    kept = (
+        "metrics",
+        "engine_difference",
+        "data_hash",
+        "config_hash",
+        "deflated_sharpe",
+        "fingerprint",
+        "status",
+        "warnings",
     )
-    ledger.append(trial)
-    judgement = ledger.judge(trial.family, trial.identity)
-    return judgement, judgement.deflated(statistics)
-
-
-def _difference(result: BacktestResult) -> float:
-    return float("inf") if result.engine_difference is None else result.engine_difference
+    printed = {"run_id": run_id, **{name: record.result[name] for name in kept}}
+    printed["n_trials_ledger"] = record.result["n_trials"]
+    if "reallocations" in done.tables:
+        printed["reallocations"] = done.tables["reallocations"]["ts"].n_unique()
+    return printed

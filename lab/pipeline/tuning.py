@@ -11,17 +11,23 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import polars as pl
 
+from lab.backtest import run_backtest
+from lab.core.panel import Panel
 from lab.pipeline.benchmark import buy_and_hold
 from lab.pipeline.inputs import Inputs, load_inputs
 from lab.pipeline.parity import certificate_of
-from lab.pipeline.records import config_text, document_of, fingerprint, numbers, provenance_of, tables_of
+from lab.pipeline.parts import DEFAULT_LOGGED_TRIALS, parameters_of, parts_of
+from lab.pipeline.records import document_of, fingerprint, numbers, provenance_of, tables_of
+from lab.pipeline.subjects import texts_of
 from lab.search import Ledger, WalkForwardResult, walk_forward
+from lab.search.ledger import TrialCounter
 from lab.strategies import StrategyInstance
-from lab.tracking import ChildRecord, RunRecord, Tracker
+from lab.tracking import RunRecord, Tracker, usage
 from lab.validation.splits import WalkForward
 
-__all__ = ["TuneRun", "tune"]
+__all__ = ["TuneRun", "searched", "tune"]
 
 _PRINTED: Final = (
     "folds",
@@ -72,6 +78,7 @@ def tune(
     workers: int = 1,
     start: datetime | None = None,
     end: datetime | None = None,
+    log_trials: int = DEFAULT_LOGGED_TRIALS,
     progress: Progress | None = None,
 ) -> TuneRun:
     """Tune an instance walk-forward, judge the stitched out-of-sample path and log everything.
@@ -90,6 +97,8 @@ def tune(
         Threads that evaluate; the result does not depend on it.
     start, end : datetime, optional
         Only bars with ``start <= ts < end``.
+    log_trials : int
+        Trials that become runs of their own, the best in training; all of them are in one table anyway.
     progress : callable, optional
         Called with (trials done, trials in all).
 
@@ -100,23 +109,17 @@ def tune(
     """
     began, clock = datetime.now(UTC), time.perf_counter()
     tracker = Tracker(root)
-    inputs = load_inputs(config, root=root, start=start, end=end)
-    # Before the search, during which its author may go on editing the file.
-    text = config_text(inputs)
-    tracker.prepare()
-    trials = inputs.instance.search.trials if trials is None else trials
-    found = walk_forward(
-        inputs.instance,
-        inputs.panel,
-        splitter=WalkForward.from_settings(inputs.instance.search),
-        trials=trials,
-        seed=seed,
-        workers=workers,
-        ledger=Ledger(root),
-        progress=progress,
-    )
-    record, printed = _record(inputs, text, found, trials, began)
-    run_id = tracker.log(record)
+    with usage() as samples:
+        inputs = load_inputs(config, root=root, start=start, end=end)
+        # Before the search, during which its author may go on editing the file.
+        text, _ = texts_of(inputs)
+        tracker.prepare()
+        trials = inputs.instance.search.trials if trials is None else trials
+        found = searched(
+            inputs, trials=trials, seed=seed, ledger=Ledger(root), workers=workers, progress=progress
+        )
+        record, printed = _record(inputs, text, found, trials, began, log_trials)
+    run_id = tracker.log(record.with_usage(samples))
     document = {
         "run_id": run_id,
         **printed,
@@ -126,29 +129,34 @@ def tune(
     return TuneRun(run_id, inputs.instance, found, document)
 
 
+def searched(
+    inputs: Inputs,
+    *,
+    trials: int,
+    seed: int,
+    ledger: TrialCounter,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> WalkForwardResult:
+    """Return the walk-forward search of an instance as its file asks for it: for a tune, and made again."""
+    return walk_forward(
+        inputs.instance,
+        inputs.panel,
+        splitter=WalkForward.from_settings(inputs.instance.search),
+        trials=trials,
+        seed=seed,
+        workers=workers,
+        ledger=ledger,
+        progress=progress,
+    )
+
+
 def _record(
-    inputs: Inputs, text: str, found: WalkForwardResult, trials: int, began: datetime
+    inputs: Inputs, text: str, found: WalkForwardResult, trials: int, began: datetime, log_trials: int
 ) -> tuple[RunRecord, dict[str, Any]]:
-    first = np.searchsorted(inputs.panel.ts, found.oos.returns["ts"].to_numpy()[0])
-    last = np.searchsorted(inputs.panel.ts, found.oos.returns["ts"].to_numpy()[-1]) + 1
-    benchmark = buy_and_hold(inputs.panel.rows(int(first), int(last)), inputs.instance.costs)
+    benchmark = buy_and_hold(_rows(inputs.panel, found.oos.returns["ts"]), inputs.instance.costs)
     tables = tables_of(inputs, found.oos, benchmark, found.oos_weights)
-    judged = {
-        "kind": "tune",
-        "seed": found.seed,
-        "folds": found.folds.height,
-        "trials": found.trials.height,
-        "trials_per_fold": trials,
-        "best_parameters": dict(found.best_params),
-        "deflated_sharpe": found.deflated_sharpe,
-        "expected_max_sharpe": found.expected_max_sharpe,
-        "pbo": found.pbo,
-        "n_trials": found.n_trials,
-        "ledger_head": found.ledger_head,
-        "search": inputs.instance.search.model_dump(mode="json"),
-        "certificate": certificate_of(inputs.instance.with_params(found.best_params), inputs.panel).report(),
-        "fingerprint": fingerprint(tables, found.oos.metrics),
-    }
+    judged = _judged(inputs, found, trials, fingerprint(tables, found.oos.metrics))
     document = document_of(inputs, found.oos, benchmark, **judged)
     document |= {"engine_difference": found.engine_difference, "status": found.status}
     shown = {"deflated_sharpe": found.deflated_sharpe, "n_trials": found.n_trials}
@@ -169,10 +177,54 @@ def _record(
         params={**found.best_params, **_search_params(inputs.instance, trials)},
         metrics={**numbers(found.oos.metrics), **shown},
         result=document,
-        tables={**tables, "folds": found.folds, "trials": found.trials},
-        children=tuple(_child(row) for row in found.folds.iter_rows(named=True)),
+        tables={**tables, **_search_tables(inputs, found)},
+        children=parts_of(found, log_trials),
     )
     return record, _printed(document, found)
+
+
+def _judged(inputs: Inputs, found: WalkForwardResult, trials: int, mark: str) -> dict[str, Any]:
+    return {
+        "kind": "tune",
+        "seed": found.seed,
+        "folds": found.folds.height,
+        "trials": found.trials.height,
+        "trials_per_fold": trials,
+        "best_parameters": dict(found.best_params),
+        "deflated_sharpe": found.deflated_sharpe,
+        "expected_max_sharpe": found.expected_max_sharpe,
+        "pbo": found.pbo,
+        "n_trials": found.n_trials,
+        "ledger_head": found.ledger_head,
+        "search": inputs.instance.search.model_dump(mode="json"),
+        "certificate": certificate_of(inputs.instance.with_params(found.best_params), inputs.panel).report(),
+        "fingerprint": mark,
+    }
+
+
+def _search_tables(inputs: Inputs, found: WalkForwardResult) -> dict[str, pl.DataFrame]:
+    """Return folds, trials, what the first winner did on the bars it was chosen on, and PBO's logits."""
+    tables = {"folds": found.folds, "trials": found.trials, "in_sample": _in_sample(inputs, found)}
+    if found.pbo_logits is not None:
+        tables["pbo"] = pl.DataFrame({"logit": found.pbo_logits})
+    return tables
+
+
+def _in_sample(inputs: Inputs, found: WalkForwardResult) -> pl.DataFrame:
+    """Return equity of the first fold's winner from its first training bar to the out-of-sample path."""
+    first = found.folds.row(0, named=True)
+    winner = inputs.instance.with_params(parameters_of(first))
+    whole = inputs.panel
+    part = _rows(whole, pl.Series([first["train_start"], first["test_start"]]))
+    weights = winner.decide(whole)[int(part.bar[0] - whole.bar[0]) :][: len(part)]
+    return run_backtest(part, weights, costs=winner.costs, risk=winner.risk).equity
+
+
+def _rows(panel: Panel, ts: pl.Series) -> Panel:
+    """Return the bars of `panel` from the first to the last of some times."""
+    times = ts.dt.replace_time_zone(None).to_numpy()
+    first, last = np.searchsorted(panel.ts, times[[0, -1]])
+    return panel.rows(int(first), int(last) + 1)
 
 
 def _printed(document: dict[str, Any], found: WalkForwardResult) -> dict[str, Any]:
@@ -192,18 +244,3 @@ def _search_params(instance: StrategyInstance, trials: int) -> dict[str, str | i
         "search_train_bars": settings.train_bars,
         "search_test_bars": settings.test_bars,
     }
-
-
-def _child(fold: dict[str, Any]) -> ChildRecord:
-    parameters = {
-        name.removeprefix("parameter_"): value
-        for name, value in fold.items()
-        if name.startswith("parameter_")
-    }
-    figures = ("train_sharpe", "test_sharpe", "test_total_return", "test_max_drawdown", "trials")
-    return ChildRecord(
-        name=f"fold {fold['fold']:02d}",
-        params=parameters,
-        metrics={name: float(fold[name]) for name in figures},
-        tags={"test_start": str(fold["test_start"]), "test_end": str(fold["test_end"])},
-    )

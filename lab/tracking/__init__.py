@@ -3,6 +3,7 @@
 from lab.tracking.code import CodeVersion, code_version
 from lab.tracking.record import ChildRecord, DataInput, Provenance, RunRecord, TrackedRun
 from lab.tracking.tracker import EXPERIMENT, Tracker, tracking_uri
+from lab.tracking.usage import Sample, Samples, usage
 
 __all__ = [
     "EXPERIMENT",
@@ -11,8 +12,11 @@ __all__ = [
     "DataInput",
     "Provenance",
     "RunRecord",
+    "Sample",
+    "Samples",
     "TrackedRun",
     "Tracker",
     "code_version",
     "tracking_uri",
+    "usage",
 ]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,13 @@ from typing import Any
 import polars as pl
 
 from lab.core.errors import ConfigError, DataError
+from lab.core.tolerances import ENGINE_TOLERANCE
 from lab.tracking.code import CodeVersion
+from lab.tracking.usage import Sample
 
 __all__ = ["ChildRecord", "DataInput", "Provenance", "RunRecord", "TrackedRun"]
 
 Scalar = str | int | float | bool
-
-# Relative; above it the engines disagree and the run is no result.
-ENGINE_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +137,10 @@ class RunRecord:
     children : tuple of ChildRecord
     tags : mapping of str to str
         Beyond those of the provenance.
+    files : mapping of str to str
+        Further text artifacts by file name: the files of a portfolio's instances.
+    usage : tuple of Sample
+        Processor and memory while it ran; become MLflow's system metrics.
     """
 
     name: str
@@ -152,6 +155,8 @@ class RunRecord:
     tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     children: tuple[ChildRecord, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    usage: tuple[Sample, ...] = ()
 
     def __post_init__(self) -> None:
         if self.started.tzinfo is None or self.ended.tzinfo is None:
@@ -159,6 +164,13 @@ class RunRecord:
         wrong = [name for name in self.tables if not name.replace("_", "").isalnum()]
         if wrong:
             raise ConfigError(f"run {self.name}: table {wrong[0]!r}: letters, digits and _ expected")
+        paths = [name for name in self.files if Path(name).name != name]
+        if paths:
+            raise ConfigError(f"run {self.name}: file {paths[0]!r}: a name expected, no path")
+
+    def with_usage(self, samples: Iterable[Sample]) -> RunRecord:
+        """Return the record with what the run took of the machine."""
+        return replace(self, usage=tuple(samples))
 
     @property
     def failed(self) -> bool:
@@ -183,6 +195,8 @@ class TrackedRun:
         Run ids, in the order in which they were logged.
     artifacts : mapping of str to Path
         By file name.
+    parent : str or None
+        Run id of the run that this is a part of.
     """
 
     run_id: str
@@ -196,6 +210,7 @@ class TrackedRun:
     metrics: Mapping[str, float]
     children: tuple[str, ...]
     artifacts: Mapping[str, Path]
+    parent: str | None = None
 
     @property
     def config(self) -> str:

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from feature_store.errors import StoreError, StoreLockedError
 from lab.core.errors import ConfigError, LockedError
 from lab.core.hashing import canonical_json
 from lab.tracking.record import DataInput, RunRecord, Scalar, TrackedRun
+from lab.tracking.usage import Sample
 
 __all__ = ["EXPERIMENT", "Tracker", "tracking_uri"]
 
@@ -28,6 +29,7 @@ _KIND_TAG: Final = "kind"
 _LONGEST_PARAM: Final = 6_000
 _LONGEST_TAG: Final = 8_000
 _DIGEST_DIGITS: Final = 32
+_LARGEST_BATCH: Final = 1_000
 
 
 def tracking_uri(root: Path) -> str:
@@ -157,6 +159,7 @@ class Tracker:
             metrics=dict(run.data.metrics),
             children=tuple(child.info.run_id for child in children),
             artifacts={file.name: file for file in files},
+            parent=run.data.tags.get(_PARENT_TAG),
         )
 
     def _log(self, client: Any, record: RunRecord) -> str:
@@ -165,6 +168,7 @@ class Tracker:
         tags = {_KIND_TAG: record.kind, **record.provenance.tags(), **record.tags}
         run_id = self._create(client, record.name, started, tags, record.params, record.metrics)
         client.log_inputs(run_id, datasets=[_dataset(record.provenance.data)])
+        self._log_usage(client, run_id, record.usage)
         self._write_artifacts(run_id, record)
         for number, child in enumerate(record.children):
             child_tags = {_KIND_TAG: f"{record.kind}-part", **child.tags, _PARENT_TAG: run_id}
@@ -201,10 +205,24 @@ class Tracker:
         )
         return run_id
 
+    def _log_usage(self, client: Any, run_id: str, usage: Sequence[Sample]) -> None:
+        from mlflow.entities import Metric
+
+        figures = [
+            Metric(key, value, _milliseconds(sample.at), step)
+            for step, sample in enumerate(usage)
+            for key, value in sample.figures().items()
+        ]
+        for start in range(0, len(figures), _LARGEST_BATCH):
+            client.log_batch(run_id, metrics=figures[start : start + _LARGEST_BATCH])
+
     def _write_artifacts(self, run_id: str, record: RunRecord) -> None:
         folder = self._artifact_folder(run_id)
         write_bytes(folder / "config.yaml", record.config.encode())
         write_bytes(folder / "result.json", canonical_json(_finite(record.result)).encode())
+        patch = record.provenance.code.patch
+        for name, text in {**record.files, **({"code.patch": patch} if patch else {})}.items():
+            write_bytes(folder / name, text.encode("utf-8", "surrogateescape"))
         for name, table in record.tables.items():
             write_parquet(folder / f"{name}.parquet", table)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import shutil
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from importlib import metadata
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from lab.core.errors import ConfigError, DataError
+from lab.core.errors import ConfigError
 from lab.data.catalog import Catalog
 from lab.data.synthetic import synthetic_market
 from lab.pipeline import backtest, reproduce, tune
@@ -26,6 +28,23 @@ markets: [{exchange: synthetic, symbol: AAA/USDT}, {exchange: synthetic, symbol:
 parameters: {lookback_window: 30, vol_window: 10}
 search: {trials: 5, train_bars: 150, test_bars: 50}
 """
+LEADER = """\
+family: dual_momentum
+strategy_id: leader
+version: 1.0.0
+timeframe: 1d
+markets: [{exchange: synthetic, symbol: AAA/USDT}, {exchange: synthetic, symbol: AAB/USDT}]
+parameters: {lookback_window: 40, top_k: 1}
+"""
+PORTFOLIO = """\
+portfolio_id: both
+reference_currency: USDT
+capital: 5000
+instances:
+  - {config: strategies/again.yaml, allocation: 0.5}
+  - {config: strategies/leader.yaml, allocation: 0.3}
+risk: {max_weight_per_asset: 0.8}
+"""
 ARRIVAL = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -33,6 +52,10 @@ ARRIVAL = datetime(2026, 1, 1, tzinfo=UTC)
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reproduction")
     (folder / "again.yaml").write_text(STRATEGY)
+    (folder / "strategies").mkdir()
+    (folder / "strategies" / "again.yaml").write_text(STRATEGY)
+    (folder / "strategies" / "leader.yaml").write_text(LEADER)
+    (folder / "portfolio.yaml").write_text(PORTFOLIO)
     Catalog(folder).append(synthetic_market(seed=5, markets=2, bars=700), timeframe="1d", known_at=ARRIVAL)
     return folder
 
@@ -43,10 +66,30 @@ def runs(root: Path) -> dict[str, str]:
     tested = backtest(root / "again.yaml", root=root)
     # A trial after the runs: they were judged without it, and are judged without it again.
     backtest(root / "again.yaml", root=root, end=datetime(2021, 1, 1, tzinfo=UTC))
-    return {"tune": tuned.run_id, "backtest": tested.run_id}
+    portfolio = backtest(root / "portfolio.yaml", root=root)
+    # A run is made again from what it kept, whatever became of the files.
+    for name in ("portfolio.yaml", "strategies/again.yaml", "strategies/leader.yaml"):
+        (root / name).unlink()
+    return {"tune": tuned.run_id, "backtest": tested.run_id, "portfolio": portfolio.run_id}
 
 
-@pytest.mark.parametrize("kind", ["tune", "backtest"])
+@pytest.fixture
+def edited(root: Path) -> Iterator[Callable[[str, str, str, str], None]]:
+    """Replace text in an artifact of a run; undone after the test."""
+    kept: dict[Path, bytes] = {}
+
+    def edit(run_id: str, name: str, before: str, after: str) -> None:
+        path = Tracker(root).load_run(run_id).artifacts[name]
+        kept.setdefault(path, path.read_bytes())
+        assert before in path.read_text()
+        path.write_text(path.read_text().replace(before, after))
+
+    yield edit
+    for path, content in kept.items():
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("kind", ["tune", "backtest", "portfolio"])
 def test_a_run_is_made_again_to_the_same_bytes(root: Path, runs: dict[str, str], kind: str) -> None:
     again = reproduce(runs[kind], root=root)
     assert again.identical
@@ -68,52 +111,122 @@ def test_later_bars_change_nothing(root: Path, runs: dict[str, str]) -> None:
     assert reproduce(runs["backtest"], root=root).identical
 
 
-def test_one_changed_bar_is_named_as_data(root: Path, runs: dict[str, str]) -> None:
+def test_a_portfolio_keeps_what_its_instances_were(root: Path, runs: dict[str, str]) -> None:
+    run = Tracker(root).load_run(runs["portfolio"])
+    assert run.config == PORTFOLIO
+    assert run.artifacts["instance_00.yaml"].read_text() == STRATEGY
+    assert run.artifacts["instance_01.yaml"].read_text() == LEADER
+    assert {"shares", "reallocations"} <= set(reproduce(runs["portfolio"], root=root).compared)
+
+
+@pytest.mark.parametrize("kind", ["backtest", "portfolio"])
+def test_one_changed_bar_is_named(root: Path, runs: dict[str, str], kind: str) -> None:
     bars = synthetic_market(seed=5, markets=2, bars=700)
-    one = bars.filter(pl.col("ts") == bars["ts"][400]).with_columns(
-        pl.col("close") * 1.0001, high=pl.col("high") * 1.01
+    day = bars["ts"][600]
+    one = bars.filter((pl.col("ts") == day) & (pl.col("market") == "synthetic:AAB/USDT"))
+    changed = one.with_columns(pl.col("close") * 1.0001, high=pl.col("high") * 1.01)
+    later = {"backtest": 2, "portfolio": 4}[kind]
+    Catalog(root).append(changed, timeframe="1d", known_at=datetime.now(UTC) + timedelta(days=later))
+    again = reproduce(runs[kind], root=root)
+    assert not again.identical
+    [data] = [text for text in again.differences if text.startswith("data: ")]
+    high, close = (f"{changed[name][0]} now, {one[name][0]} recorded" for name in ("high", "close"))
+    assert data == (
+        f"data: 1 1d bar differs; synthetic:AAB/USDT {day:%Y-%m-%d} 00:00Z: high {high}, close {close}"
     )
-    Catalog(root).append(one, timeframe="1d", known_at=ARRIVAL + timedelta(days=2))
+    assert any(text.startswith("table equity: first in row") for text in again.differences)
+    Catalog(root).append(one, timeframe="1d", known_at=datetime.now(UTC) + timedelta(days=later + 1))
+    assert reproduce(runs[kind], root=root).identical
+
+
+def test_a_bar_that_came_changed_into_another_root_is_named(
+    root: Path, runs: dict[str, str], tmp_path: Path
+) -> None:
+    """Nothing there knows what the bars were when the run began, except the bars that it kept."""
+    shutil.copytree(root / "mlruns", tmp_path / "mlruns")
+    shutil.copytree(root / "data" / "ledger", tmp_path / "data" / "ledger")
+    bars = synthetic_market(seed=5, markets=2, bars=700)
+    row = pl.int_range(pl.len()) == 801
+    other = bars.with_columns(volume=pl.when(row).then(pl.col("volume") * 2).otherwise("volume"))
+    Catalog(tmp_path).append(other, timeframe="1d", known_at=datetime.now(UTC) + timedelta(days=1))
+    again = reproduce(runs["backtest"], root=tmp_path)
+    [data] = [text for text in again.differences if text.startswith("data: ")]
+    assert data == (
+        f"data: 1 1d bar differs; {bars['market'][801]} {bars['ts'][801]:%Y-%m-%d} 00:00Z: "
+        f"volume {other['volume'][801]} now, {bars['volume'][801]} recorded"
+    )
+
+
+def test_a_root_made_again_elsewhere_reproduces(root: Path, runs: dict[str, str], tmp_path: Path) -> None:
+    """The same bars under another path, imported at another time."""
+    shutil.copytree(root / "mlruns", tmp_path / "mlruns")
+    shutil.copytree(root / "data" / "ledger", tmp_path / "data" / "ledger")
+    bars = synthetic_market(seed=5, markets=2, bars=700)
+    Catalog(tmp_path).append(bars, timeframe="1d", known_at=datetime.now(UTC))
+    for run_id in runs.values():
+        assert reproduce(run_id, root=tmp_path).differences == ()
+
+
+@pytest.mark.parametrize("kind", ["backtest", "portfolio"])
+def test_another_library_is_named(root: Path, runs: dict[str, str], kind: str, edited) -> None:
+    version = metadata.version("numpy")
+    edited(runs[kind], "result.json", f'"numpy":"{version}"', '"numpy":"1.0.0"')
+    again = reproduce(runs[kind], root=root)
+    assert again.identical
+    assert again.differences == (f"numpy: {version} now, 1.0.0 recorded",)
+
+
+def test_a_changed_parameter_is_named(root: Path, runs: dict[str, str], edited) -> None:
+    edited(runs["backtest"], "config.yaml", "lookback_window: 30", "lookback_window: 31")
     again = reproduce(runs["backtest"], root=root)
     assert not again.identical
-    assert any(text.startswith("data: ") for text in again.differences)
-    assert any(text.startswith("table equity: first in row") for text in again.differences)
-    Catalog(root).append(
-        bars.filter(pl.col("ts") == bars["ts"][400]), timeframe="1d", known_at=ARRIVAL + timedelta(days=3)
+    assert again.differences[0] == (
+        "config: parameters.lookback_window 31 now, 30 recorded; the kept configuration is not the one "
+        "that was run"
     )
-    assert reproduce(runs["backtest"], root=root).identical
+    assert not any(text.startswith(("data", "code", "numpy")) for text in again.differences)
 
 
-def test_another_library_is_named(root: Path, runs: dict[str, str]) -> None:
-    path = Tracker(root).load_run(runs["backtest"]).artifacts["result.json"]
-    kept = path.read_bytes()
-    document = json.loads(kept)
-    document["environment"]["numpy"] = "1.0.0"
-    path.write_text(json.dumps(document))
-    try:
-        again = reproduce(runs["backtest"], root=root)
-    finally:
-        path.write_bytes(kept)
-    assert again.identical
-    assert any(text.startswith("numpy: ") and "1.0.0 recorded" in text for text in again.differences)
-
-
-def test_a_changed_configuration_is_named(root: Path, runs: dict[str, str]) -> None:
-    path = Tracker(root).load_run(runs["backtest"]).artifacts["config.yaml"]
-    kept = path.read_text()
-    path.write_text(kept.replace("lookback_window: 30", "lookback_window: 31"))
-    try:
-        again = reproduce(runs["backtest"], root=root)
-    finally:
-        path.write_text(kept)
+def test_a_changed_parameter_of_a_portfolios_instance_is_named(
+    root: Path, runs: dict[str, str], edited
+) -> None:
+    edited(runs["portfolio"], "instance_01.yaml", "lookback_window: 40", "lookback_window: 20")
+    again = reproduce(runs["portfolio"], root=root)
     assert not again.identical
-    assert any(text.startswith("config: ") for text in again.differences)
+    assert again.differences[0].startswith("config: instances.leader.parameters.lookback_window 20 now, 40")
 
 
-def test_a_fold_is_not_a_run_to_reproduce(root: Path, runs: dict[str, str]) -> None:
-    fold = Tracker(root).load_run(runs["tune"]).children[0]
-    with pytest.raises(DataError, match="not of a fold"):
-        reproduce(fold, root=root)
+def test_a_comment_in_the_kept_configuration_is_said_and_changes_nothing(
+    root: Path, runs: dict[str, str], edited
+) -> None:
+    edited(runs["backtest"], "config.yaml", "version: 1.0.0", "version: 1.0.0  # as it was")
+    again = reproduce(runs["backtest"], root=root)
+    assert again.identical
+    assert [text.split(";")[0] for text in again.differences] == [
+        "config: the kept configuration is not the one that was run"
+    ]
+
+
+def test_a_table_that_was_tampered_with_is_named(root: Path, runs: dict[str, str]) -> None:
+    path = Tracker(root).load_run(runs["backtest"]).artifacts["equity.parquet"]
+    kept = path.read_bytes()
+    pl.read_parquet(path).with_columns(pl.col("equity") * 2).write_parquet(path)
+    again = reproduce(runs["backtest"], root=root)
+    path.write_bytes(kept)
+    assert not again.identical
+    assert len(again.differences) == 1
+    assert again.differences[0].startswith("table equity: first in row 0, column equity")
+
+
+def test_parts_of_a_run_are_made_again_with_it(root: Path, runs: dict[str, str]) -> None:
+    tracker = Tracker(root)
+    parts = {tracker.load_run(child).name: child for child in tracker.load_run(runs["tune"]).children}
+    assert {"fold 00", "fold 05", "winner", "trial 01", "trial 20"} <= set(parts)
+    for name in ("fold 03", "winner", "trial 07"):
+        again = reproduce(parts[name], root=root)
+        assert again.identical
+        assert again.differences == ()
+        assert again.compared[-1] == name
 
 
 def test_unknown_run(root: Path) -> None:
