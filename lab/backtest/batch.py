@@ -23,6 +23,7 @@ from lab.backtest.metrics import METRICS
 from lab.backtest.prices import ExecutionPrices, PriceName, frozen
 from lab.backtest.run import Risk, limits_of
 from lab.backtest.simulate import check_account, terms_of
+from lab.backtest.watching import watch_of
 from lab.core.errors import ConfigError, FrameError
 from lab.core.panel import Panel
 from lab.costs import Costs
@@ -86,7 +87,8 @@ class Batch:
         never = np.zeros(len(prices), dtype=np.bool_)
         never.flags.writeable = False
         mark, last = (frozen(np.nan_to_num(values)) for values in (prices.mark, prices.last))
-        return cls(prices, terms_of(costs, limits, cash, lag), costs, alone, wanted, mark, last, never)
+        terms = terms_of(costs, limits, cash, lag, watch_of(prices, limits))
+        return cls(prices, terms, costs, alone, wanted, mark, last, never)
 
     @property
     def accounts(self) -> int:
@@ -147,21 +149,31 @@ class Batch:
     def _with_risk(self, weights: Array, active: NDArray[np.bool_], kept: Array | None) -> Array:
         decided = frozen(np.where(active[:, None], weights, np.nan))
         if not self.alone:
-            return self._general(self.prices, decided, kept)
+            return self._general(self.prices, decided, self.terms, kept)
         figures = np.empty((self.accounts, COUNT))
         for i in range(self.accounts):
             part = slice(i, i + 1)
-            figures[i] = self._general(self.prices.columns(part), frozen(decided[:, part]), None)[0]
+            own = (self.prices.columns(part), frozen(decided[:, part]), self._terms_alone(part))
+            figures[i] = self._general(*own, None)[0]
         return figures
 
-    def _general(self, prices: ExecutionPrices, decided: Array, kept: Array | None) -> Array:
+    def _terms_alone(self, part: slice) -> layout.Terms:
+        limits, watch = self.terms.limits, self.terms.watch
+        if limits.neutral:
+            return self.terms
+        own = watch._replace(markets=frozen(watch.markets[:, :, part]))
+        return self.terms._replace(limits=limits.of_markets(part), watch=own)
+
+    def _general(
+        self, prices: ExecutionPrices, decided: Array, terms: layout.Terms, kept: Array | None
+    ) -> Array:
         path = np.empty((layout.PATH_ROWS, len(self.prices)))
         out = layout.Outputs(path, _NOTHING, _NOTHING, _NO_CODES, _NO_CODES, _NOTHING)
         if self.costs.simple:
-            kernel.run(prices.tape, decided, self.terms, out)
+            kernel.run(prices.tape, decided, terms, out)
         else:
             market = friction.frictions_of(prices, self.costs)
-            friction.run_with_frictions(prices.tape, decided, self.terms, market, out, _NOTHING)
+            friction.run_with_frictions(prices.tape, decided, terms, market, out, _NOTHING)
         if kept is not None:
             kept[:] = path[layout.RETURN]
         return self._measured(path[layout.RETURN], path[layout.TURNOVER :])
@@ -217,7 +229,8 @@ def simulate_many(
     [(0.0,), (0.10000000000000009,)]
     """
     prices = panel if isinstance(panel, ExecutionPrices) else ExecutionPrices.from_panel(panel, price)
-    batch = Batch.of(prices, costs=costs, limits=limits_of(risk, costs), cash=cash, lag=lag, metrics=metrics)
+    limits = limits_of(risk, costs, prices.markets)
+    batch = Batch.of(prices, costs=costs, limits=limits, cash=cash, lag=lag, metrics=metrics)
     columns = metric_columns(metrics)
 
     def run(sets: list[Array]) -> Array:

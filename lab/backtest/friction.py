@@ -43,7 +43,7 @@ from lab.backtest.prices import ExecutionPrices, frozen
 from lab.backtest.sorting import sort
 from lab.core.compiled import njit
 from lab.costs import Costs, MarketRules
-from lab.risk import RiskState
+from lab.risk import starting_state
 
 __all__ = ["frictions_of", "run_with_frictions"]
 
@@ -247,7 +247,7 @@ def run_with_frictions(
     desk = new_desk(n)
     goal, target = np.full(n, np.nan), np.full(n, np.nan)
     cash = terms.cash
-    state = RiskState(cash, np.zeros(n), np.ones(n, dtype=np.bool_), -1, cash, 0)
+    state = starting_state(n, cash, terms.limits)
     before = cash
     count = 0
     for t in range(tape.price.shape[0]):
@@ -257,7 +257,7 @@ def run_with_frictions(
             _carry(t, tape, weights[t - terms.lag], goal, value, target)
             if terms.limited:
                 state = permit(
-                    t, tape, target, desk.positions, value, state, terms.limits, desk.permitted, desk.reasons
+                    t, tape, target, desk.positions, value, state, terms, desk.permitted, desk.reasons
                 )
             else:
                 desk.permitted[:] = target

@@ -34,7 +34,7 @@ from lab.backtest.layout import (
 )
 from lab.backtest.sorting import SPARE, sort
 from lab.core.compiled import njit
-from lab.risk import Limits, RiskState, observe, step_into
+from lab.risk import RiskState, look, observe, starting_state, step_into
 
 __all__ = [
     "Desk",
@@ -188,7 +188,7 @@ def permit(
     positions: Array,
     value: float,
     state: RiskState,
-    limits: Limits,
+    terms: Terms,
     permitted: Array,
     reasons: Codes,
 ) -> RiskState:
@@ -197,8 +197,9 @@ def permit(
         held = positions[i] != 0.0 and value > NOTHING
         state.weights[i] = positions[i] * tape.mark[t, i] / value if held else 0.0
         state.tradeable[i] = not np.isnan(tape.price[t, i])
+    look(t, t - terms.lag, tape.mark, terms.watch, state)
     observed = observe(state, value, state.weights, state.tradeable, tape.day[t])
-    return step_into(target, observed, limits, permitted, reasons)
+    return step_into(target, observed, terms.limits, permitted, reasons)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -231,7 +232,7 @@ def run(tape: Tape, weights: Array, terms: Terms, out: Outputs) -> int:
     n = tape.price.shape[1]
     desk = new_desk(n)
     cash = terms.cash
-    state = RiskState(cash, np.zeros(n), np.ones(n, dtype=np.bool_), -1, cash, 0)
+    state = starting_state(n, cash, terms.limits)
     before = cash
     count = 0
     for t in range(tape.price.shape[0]):
@@ -241,7 +242,7 @@ def run(tape: Tape, weights: Array, terms: Terms, out: Outputs) -> int:
             target = weights[t - terms.lag]
             if terms.limited:
                 state = permit(
-                    t, tape, target, desk.positions, value, state, terms.limits, desk.permitted, desk.reasons
+                    t, tape, target, desk.positions, value, state, terms, desk.permitted, desk.reasons
                 )
             else:
                 desk.permitted[:] = target

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.risk import Limits
+from lab.risk import Limits, Watch
 
 __all__ = [
     "BUY",
@@ -73,7 +73,10 @@ class Tape(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """Terms of trading: bars from decision to trade, fractions charged, capital, and whether risk acts."""
+    """Terms of trading: bars from decision to trade, fractions charged, capital, whether risk acts and how.
+
+    `watch` has the rows that limits with layers look at; it is empty where they are neutral.
+    """
 
     lag: int
     fee: float
@@ -81,6 +84,7 @@ class Terms(NamedTuple):
     cash: float
     limited: bool
     limits: Limits
+    watch: Watch
 
 
 class Frictions(NamedTuple):

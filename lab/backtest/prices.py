@@ -56,6 +56,8 @@ class ExecutionPrices:
         Last known price at the bar's close.
     received : ndarray of bool, shape (T, N)
         Whether the bar has a close.
+    usable : ndarray of bool, shape (T, N)
+        Whether features may read its close: received, and not BAD.
     day : ndarray of int64, shape (T,)
         UTC day number of the moment at which the bar's orders trade.
 
@@ -72,6 +74,7 @@ class ExecutionPrices:
     mark: Array
     last: Array
     received: NDArray[np.bool_]
+    usable: NDArray[np.bool_]
     day: NDArray[np.int64]
     _bars: Mapping[str, Array] = field(default_factory=dict, repr=False)
 
@@ -108,6 +111,7 @@ class ExecutionPrices:
             frozen(last if at_close else mark),
             frozen(last),
             ~np.isnan(closes),
+            ~np.isnan(panel["close"]),
             days,
             {
                 name: _received(panel, name)
@@ -127,7 +131,7 @@ class ExecutionPrices:
         if name in self._bars:
             return self._bars[name]
         if needed:
-            raise DataError(f"these costs need the column {name!r}, which the bars do not have")
+            raise DataError(f"these costs or limits need the column {name!r}, which the bars do not have")
         return frozen(np.full(self.shape, np.nan))
 
     def columns(self, part: slice) -> ExecutionPrices:
@@ -140,6 +144,7 @@ class ExecutionPrices:
             mark=mark,
             last=last,
             received=self.received[:, part],
+            usable=self.usable[:, part],
             _bars={name: frozen(values[:, part]) for name, values in self._bars.items()},
         )
 

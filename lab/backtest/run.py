@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -17,17 +18,18 @@ from lab.backtest.prices import ExecutionPrices, PriceName, instant
 from lab.backtest.result import BacktestResult
 from lab.backtest.simulate import Trace, check_account, simulate_trace, terms_of
 from lab.backtest.trades import trade_metrics, trade_table
+from lab.backtest.watching import watch_of
 from lab.core.errors import ConfigError
 from lab.core.panel import Panel
 from lab.core.settings import PortfolioRiskSettings, RiskSettings
 from lab.core.timeframe import Timeframe
 from lab.costs import Costs
-from lab.risk import Limits
+from lab.risk import Limits, RiskPlan
 
 __all__ = ["Engine", "Risk", "limits_of", "run_backtest"]
 
 Engine = Literal["fused", "vectorbt", "both"]
-Risk = Limits | RiskSettings | PortfolioRiskSettings
+Risk = Limits | RiskPlan | RiskSettings | PortfolioRiskSettings
 
 
 def run_backtest(
@@ -42,6 +44,7 @@ def run_backtest(
     engine: Engine = "fused",
     missing: Missing = "error",
     timeframe: str | Timeframe | None = None,
+    parts: Array | None = None,
 ) -> BacktestResult:
     """Simulate target weights on bars, long and flat, with shared cash.
 
@@ -59,7 +62,7 @@ def run_backtest(
         is aligned to a panel. Fractions of equity in [0, 1], at most 1 in sum; NaN keeps the quantity.
     costs : Costs
         Fee and slippage.
-    risk : Limits, RiskSettings or PortfolioRiskSettings, optional
+    risk : Limits, RiskPlan, RiskSettings or PortfolioRiskSettings, optional
         What :func:`lab.risk.step` enforces before every trade. Settings reserve `costs` before buying.
     cash : float
         Starting capital in the quote currency.
@@ -74,6 +77,8 @@ def run_backtest(
         What a bar without a row in `weights` means. A market without a bar needs no row.
     timeframe : str or Timeframe, optional
         Detected from the bars when not given.
+    parts : ndarray of shape (T, K, N), optional
+        What each instance wants of `weights`, where `risk` is a plan with instances.
 
     Returns
     -------
@@ -114,21 +119,21 @@ def run_backtest(
     prices = ExecutionPrices.from_panel(panel, price)
     check_account(cash, lag, prices.at)
     targets = targets_of(weights, prices, missing)
-    limits = limits_of(risk, costs)
-    trace = simulate_trace(prices, targets, costs=costs, limits=limits, cash=cash, lag=lag)
+    limits = limits_of(risk, costs, prices.markets)
+    trace = simulate_trace(prices, targets, costs=costs, limits=limits, cash=cash, lag=lag, parts=parts)
     # Without risk the second engine shifts the decided weights itself, so that it checks the lag as well.
     feed = vectorbt_engine.shifted(targets, lag) if limits is None else trace.permitted
     result = _result(prices, targets, trace, feed, costs, cash, lag)
     if engine == "fused":
         return result
-    return _second_engine(result, prices, targets, trace, limits, engine)
+    return _second_engine(result, prices, targets, trace, limits, engine, parts)
 
 
-def limits_of(risk: Risk | None, costs: Costs) -> Limits | None:
+def limits_of(risk: Risk | None, costs: Costs, markets: Sequence[str]) -> Limits | None:
     """Return the limits that `risk` stands for; settings reserve `costs` before buying."""
     if risk is None or isinstance(risk, Limits):
         return risk
-    return Limits.from_settings(risk, costs)
+    return risk.limits if isinstance(risk, RiskPlan) else Limits.from_settings(risk, costs, markets)
 
 
 def _result(
@@ -171,6 +176,7 @@ def _second_engine(
     trace: Trace,
     limits: Limits | None,
     engine: Engine,
+    parts: Array | None,
 ) -> BacktestResult:
     records = result.to_vectorbt().orders.values
     feed = "permitted" if limits is not None else "targets"
@@ -187,7 +193,8 @@ def _second_engine(
     difference = equity_difference(trace.path[layout.EQUITY], account.path[layout.EQUITY], result.cash)
     again = None
     if limits is not None:
-        terms = terms_of(result.cost_model, limits, result.cash, result.lag)
+        watch = watch_of(prices, limits, parts)
+        terms = terms_of(result.cost_model, limits, result.cash, result.lag, watch)
         # What risk was asked on the way: decided weights, and remainders that were carried.
         asked = np.full(targets.shape, np.nan)
         asked[: max(len(targets) - result.lag, 0)] = trace.targets[result.lag :]

@@ -13,10 +13,11 @@ from lab.backtest import friction, kernel, layout
 from lab.backtest.layout import Array
 from lab.backtest.metrics import Bars, compute_metrics
 from lab.backtest.prices import ExecutionPrices, PriceName, frozen
+from lab.backtest.watching import watch_of
 from lab.core.errors import ConfigError, FrameError
 from lab.core.panel import Panel
 from lab.costs import Costs
-from lab.risk import Limits
+from lab.risk import NO_WATCH, Limits, Watch
 
 __all__ = ["Simulation", "Trace", "check_account", "simulate_trace", "simulate_weights", "terms_of"]
 
@@ -110,7 +111,8 @@ def simulate_weights(
     check_account(cash, lag, prices.at)
     path = np.empty((layout.PATH_ROWS, len(prices)))
     out = layout.Outputs(path, _NOTHING, _NOTHING, _NO_CODES, _NO_CODES, _NOTHING)
-    _run(prices, weights, costs, terms_of(costs, limits, cash, lag), out, _NOTHING)
+    terms = terms_of(costs, limits, cash, lag, watch_of(prices, limits))
+    _run(prices, weights, costs, terms, out, _NOTHING)
     bars = Bars.from_path(path)
     return Simulation(
         path[layout.EQUITY], bars, compute_metrics(bars, periods_per_year=prices.timeframe.periods_per_year)
@@ -125,8 +127,9 @@ def simulate_trace(
     limits: Limits | None,
     cash: float,
     lag: int,
+    parts: Array | None = None,
 ) -> Trace:
-    """Simulate as :func:`simulate_weights` does and keep everything."""
+    """Simulate as :func:`simulate_weights` does and keep everything; `parts`: see :func:`watch_of`."""
     shape = prices.shape
     path = np.empty((layout.PATH_ROWS, shape[0]))
     positions, permitted = np.empty(shape), np.empty(shape)
@@ -138,7 +141,8 @@ def simulate_trace(
     targets = np.full(shape, np.nan)
     if costs.simple:
         targets[lag:] = weights[: max(len(weights) - lag, 0)]
-    count = _run(prices, weights, costs, terms_of(costs, limits, cash, lag), out, targets)
+    terms = terms_of(costs, limits, cash, lag, watch_of(prices, limits, parts))
+    count = _run(prices, weights, costs, terms, out, targets)
     return Trace(path, positions, permitted, reasons, log[:count], figures[:count], targets)
 
 
@@ -155,11 +159,13 @@ def check_account(cash: float, lag: int, at: PriceName) -> None:
         )
 
 
-def terms_of(costs: Costs, limits: Limits | None, cash: float, lag: int) -> layout.Terms:
+def terms_of(
+    costs: Costs, limits: Limits | None, cash: float, lag: int, watch: Watch = NO_WATCH
+) -> layout.Terms:
     """Return the terms of trading as the kernels take them."""
     limited = limits is not None
     figures = Limits() if limits is None else limits
-    return layout.Terms(lag, costs.fee, costs.slippage, float(cash), limited, figures)
+    return layout.Terms(lag, costs.fee, costs.slippage, float(cash), limited, figures, watch)
 
 
 def _run(

@@ -151,7 +151,7 @@ class Sweep:
         self._batch = Batch.of(
             ExecutionPrices.from_panel(panel, price),
             costs=costs,
-            limits=limits_of(risk, costs),
+            limits=limits_of(risk, costs, panel.markets),
             cash=cash,
             lag=lag,
             metrics=metrics,

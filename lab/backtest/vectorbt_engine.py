@@ -26,7 +26,7 @@ from lab.backtest.prices import ExecutionPrices, frozen
 from lab.backtest.simulate import Trace
 from lab.core.compiled import njit
 from lab.costs import Costs
-from lab.risk import RiskState
+from lab.risk import starting_state
 
 __all__ = ["Rebuilt", "permitted_again", "portfolio", "portfolio_of_fills", "rebuild", "shifted", "trace_of"]
 
@@ -272,7 +272,7 @@ def _permit_again(
     n = tape.price.shape[1]
     held = np.zeros(n)
     reasons = np.empty(n, dtype=np.int64)
-    state = RiskState(terms.cash, np.zeros(n), np.ones(n, dtype=np.bool_), -1, terms.cash, 0)
+    state = starting_state(n, terms.cash, terms.limits)
     for t in range(terms.lag, tape.price.shape[0]):
         value = terms.cash
         if t > 0:
@@ -282,4 +282,4 @@ def _permit_again(
             if held[i] != 0.0:
                 value += held[i] * tape.mark[t, i]
         target = weights[t - terms.lag]
-        state = permit(t, tape, target, held, value, state, terms.limits, permitted[t], reasons)
+        state = permit(t, tape, target, held, value, state, terms, permitted[t], reasons)

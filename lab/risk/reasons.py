@@ -27,6 +27,34 @@ class Reason(IntFlag):
     """The day's loss reached its limit and only reductions pass until the next UTC day: kept."""
     HALTED = 128
     """Trading is halted and only reductions pass until a person resumes it: kept."""
+    INSTANCE_CAP = 256
+    """An instance's weights together were above its cap: cut."""
+    FAMILY_CAP = 512
+    """A family's weights together were above its cap: cut, by priority."""
+    ASSET_CAP = 1024
+    """All markets of the base currency together were above their cap: cut, by priority."""
+    EXCHANGE_CAP = 2048
+    """All markets of the exchange together were above their cap: cut, by priority."""
+    CURRENCY_CAP = 4096
+    """All markets quoted in the currency together were above their cap: cut, by priority."""
+    POSITIONS = 8192
+    """The instance, family or portfolio holds as many markets as it may: not entered."""
+    TRADE_RISK = 16384
+    """The buy would have put more at risk than one trade may: made smaller."""
+    VOLUME = 32768
+    """The buy was too large for what the market trades: made smaller."""
+    NO_ENTRY = 65536
+    """A breaker lets no market be entered anew: not entered."""
+    WEEKLY_LOSS = 131072
+    """The week's loss tripped a breaker."""
+    MONTHLY_LOSS = 262144
+    """The month's loss tripped a breaker."""
+    DRAWDOWN = 524288
+    """The loss from a peak, of instance, family or portfolio, tripped a breaker."""
+    DATA = 1048576
+    """The market's data is stale or BAD: only reductions pass."""
+    EXCHANGE_HEALTH = 2097152
+    """The exchange fails or answers late, or has banned the account: only reductions pass."""
 
 
 def reason_names(code: int) -> list[str]:

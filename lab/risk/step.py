@@ -2,16 +2,22 @@
 
 A step applies, in this order:
 
-1. the breakers, which set the mode;
-2. the cap of one market, then the cap of all together, pro rata;
-3. REDUCE_ONLY and HALTED: what would increase a position keeps it;
-4. the band and the dust rule: what would change too little keeps it;
-5. room and cash: all buys are scaled by one factor, so that they fit.
+1. the breakers, which set the mode of the account and stop instances and families;
+2. caps and counts of instances and families, then the caps of assets, exchanges and currencies; cuts go by
+   priority;
+3. the cap of one market, then the cap of all together, pro rata;
+4. REDUCE_ONLY, HALTED and trouble with data or exchange: what would increase a position keeps it;
+5. risk and size of each buy, and the number of markets;
+6. the band and the dust rule: what would change too little keeps it;
+7. room and cash: all buys are scaled by one factor, so that they fit.
+
+Limits that are neutral have 1 (the day's loss alone), 3, 4, 6 and 7.
 
 It can only reduce: a permitted weight is never above its target, and a position is never led above the
 larger of its target and its present weight. No trade leads beyond a limit; a position that drifted beyond
-one by less than the band stays, for the band's purpose is to let it. Exits (a target of zero) pass every
-rule but a missing price. Reductions pass every rule but a missing price, the band and the dust rule.
+one by less than the band stays, for the band's purpose is to let it, and takes room from the others. Exits (a
+target of zero) pass every rule but a missing price. Reductions pass every rule but a missing price, the band
+and the dust rule.
 """
 
 from __future__ import annotations
@@ -22,32 +28,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.core.compiled import njit
+from lab.risk.breakers import HALT, NO_ENTRIES, REDUCE, judge, keep_marks, revalue, trouble_of
+from lab.risk.layers import attribute, cut_cells, fill_cells
 from lab.risk.limits import Limits
 from lab.risk.reasons import Reason
-from lab.risk.state import HALTED, NORMAL, REDUCE_ONLY, RiskState
+from lab.risk.rules import cap, count, fit_buys, hold_small_changes, limit_trades, no_entries, only_reduce
+from lab.risk.state import HALTED, NORMAL, REDUCE_ONLY, RiskState, copied, layered
 
 __all__ = ["step", "step_into"]
 
-_MAX_POSITION: Final = int(Reason.MAX_POSITION)
-_MAX_EXPOSURE: Final = int(Reason.MAX_EXPOSURE)
-_CASH: Final = int(Reason.CASH)
-_BAND: Final = int(Reason.BAND)
-_DUST: Final = int(Reason.DUST)
-_UNTRADEABLE: Final = int(Reason.UNTRADEABLE)
+Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
 _DAILY_LOSS: Final = int(Reason.DAILY_LOSS)
 _HALTED: Final = int(Reason.HALTED)
 
-# Changes of weight below this are rounding, not orders: a fully invested account would trade them daily.
-_NEGLIGIBLE: Final = 1e-9
-# What sums of weights are uncertain by; fitted buys leave as much free, so that rounding in the engine
-# does not make them run short.
-_ROUNDING: Final = 1e-12
-
 
 @njit(cache=True, nogil=True)
-def step(
-    target: NDArray[np.float64], state: RiskState, limits: Limits
-) -> tuple[NDArray[np.float64], RiskState, NDArray[np.int64]]:
+def step(target: Array, state: RiskState, limits: Limits) -> tuple[Array, RiskState, Codes]:
     """Return what may be traded of `target`, the state to remember, and why it differs.
 
     Call it at execution time, with marks equal to the execution prices (the open of t+1 in the backtest,
@@ -83,26 +81,36 @@ def step(
     """
     permitted = np.empty(target.shape[0])
     reasons = np.empty(target.shape[0], dtype=np.int64)
-    after = step_into(target, state, limits, permitted, reasons)
+    after = step_into(target, copied(state), limits, permitted, reasons)
     return permitted, after, reasons
 
 
 @njit(cache=True, nogil=True)
-def step_into(
-    target: NDArray[np.float64],
-    state: RiskState,
-    limits: Limits,
-    permitted: NDArray[np.float64],
-    reasons: NDArray[np.int64],
-) -> RiskState:
-    """Run :func:`step` without allocating: write `permitted` and `reasons`, return the state."""
-    mode = _mode(state, limits)
-    _cap(target, state, limits, permitted, reasons)
-    if mode != NORMAL:
-        _only_reduce(state, _HALTED if mode == HALTED else _DAILY_LOSS, permitted, reasons)
-    _hold_small_changes(state, limits, permitted, reasons)
-    _fit_buys(state, limits, permitted, reasons)
-    return RiskState(state.equity, state.weights, state.tradeable, state.day, state.day_start_equity, mode)
+def step_into(target: Array, state: RiskState, limits: Limits, permitted: Array, reasons: Codes) -> RiskState:
+    """Run :func:`step` in place: write `permitted`, `reasons` and the state's arrays, return the state."""
+    if layered(limits):
+        mode = _with_layers(target, state, limits, permitted, reasons)
+    else:
+        mode = _mode(state, limits)
+        cap(target, state, limits, permitted, reasons)
+        if mode != NORMAL:
+            for i in range(target.shape[0]):
+                only_reduce(state, i, _HALTED if mode == HALTED else _DAILY_LOSS, permitted, reasons)
+        hold_small_changes(state, limits, permitted, reasons)
+    fit_buys(state, limits, permitted, reasons)
+    return RiskState(
+        state.equity,
+        state.weights,
+        state.tradeable,
+        state.day,
+        state.day_start_equity,
+        mode,
+        state.markets,
+        state.parts,
+        state.sleeves,
+        state.virtual,
+        state.breakers,
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -111,113 +119,107 @@ def _mode(state: RiskState, limits: Limits) -> int:
         return state.mode
     floor = state.day_start_equity * (1.0 - limits.max_daily_loss)
     # Written so that an equity or a floor that is not a number trips the breaker.
-    if state.equity > floor and state.equity > 0.0:
+    if state.equity > floor and state.equity > 0.0 and state.equity < np.inf:
         return NORMAL
     return REDUCE_ONLY
 
 
 @njit(cache=True, nogil=True)
-def _cap(
-    target: NDArray[np.float64],
+def _with_layers(target: Array, state: RiskState, limits: Limits, permitted: Array, reasons: Codes) -> int:
+    """Run all but the last rule of a step, the state's memory in place; return the mode."""
+    n, instances, scopes = target.shape[0], limits.sleeves.shape[0], limits.scopes.shape[0]
+    _check(n, state, limits)
+    revalue(state, limits)
+    keep_marks(state)
+    actions, bits = np.zeros(scopes, dtype=np.int64), np.zeros(scopes, dtype=np.int64)
+    action, why = judge(state, limits, actions, bits)
+    mode = _mode(state, limits)
+    stop = _HALTED if mode == HALTED or action == HALT else 0
+    if action >= REDUCE:
+        stop |= why
+    elif mode == REDUCE_ONLY:
+        stop |= _DAILY_LOSS
+    if action >= REDUCE:
+        mode = max(mode, HALTED if action == HALT else REDUCE_ONLY)
+    entry = why if action == NO_ENTRIES else 0
+    kept = np.zeros(n, dtype=np.bool_)
+    for i in range(n):
+        kept[i] = np.isnan(target[i]) or not state.tradeable[i]
+    cells, held = np.zeros((instances + 1, n)), np.zeros((instances + 1, n))
+    asked, noted = target.copy(), np.zeros(n, dtype=np.int64)
+    # What the band keeps above its target takes room from the others: begin again without it.
+    again = True
+    while again:
+        fill_cells(target, kept, state, cells, held)
+        _permit(target, asked, kept, state, limits, actions, bits, cells, held, permitted, reasons)
+        _stop(stop, entry, state, limits, permitted, reasons)
+        again = False
+        for i in range(n):
+            if np.isnan(asked[i]):
+                reasons[i] |= noted[i]
+            elif not kept[i] and np.isnan(permitted[i]) and asked[i] < state.weights[i]:
+                kept[i], asked[i], noted[i], again = True, np.nan, reasons[i], True
+    attribute(kept, cells, state.sleeves)
+    return mode
+
+
+@njit(cache=True, nogil=True)
+def _permit(
+    target: Array,
+    asked: Array,
+    kept: NDArray[np.bool_],
     state: RiskState,
     limits: Limits,
-    permitted: NDArray[np.float64],
-    reasons: NDArray[np.int64],
+    actions: Codes,
+    bits: Codes,
+    cells: Array,
+    held: Array,
+    permitted: Array,
+    reasons: Codes,
 ) -> None:
-    kept = 0.0
-    wanted = 0.0
-    for i in range(target.shape[0]):
-        reasons[i] = 0
-        permitted[i] = target[i]
-        if np.isnan(target[i]):
-            kept += state.weights[i]
-            continue
-        if not state.tradeable[i]:
-            permitted[i] = np.nan
-            reasons[i] = _UNTRADEABLE
-            kept += state.weights[i]
-            continue
-        if target[i] > limits.max_position:
-            permitted[i] = limits.max_position
-            reasons[i] = _MAX_POSITION
-        permitted[i] = max(permitted[i], 0.0)
-        wanted += permitted[i]
-    if kept + wanted > limits.max_exposure + _ROUNDING and wanted > 0.0:
-        factor = max(limits.max_exposure - kept, 0.0) / wanted
-        for i in range(target.shape[0]):
-            if permitted[i] > 0.0:
-                permitted[i] *= factor
-                reasons[i] |= _MAX_EXPOSURE
+    """Cut the cells, then the targets that they make up, and start `permitted` and `reasons` from these."""
+    n = target.shape[0]
+    cuts, before = np.zeros(n, dtype=np.int64), np.zeros(n)
+    for i in range(n):
+        for k in range(cells.shape[0]):
+            before[i] += cells[k, i]
+    cut_cells(kept, state, limits, actions, bits, cells, held, cuts)
+    for i in range(n):
+        if not kept[i]:
+            left = 0.0
+            for k in range(cells.shape[0]):
+                left += cells[k, i]
+            asked[i] = target[i] if cuts[i] == 0 else target[i] * min(left / before[i], 1.0)
+    cap(asked, state, limits, permitted, reasons)
+    for i in range(n):
+        reasons[i] |= cuts[i]
 
 
 @njit(cache=True, nogil=True)
-def _only_reduce(
-    state: RiskState, reason: int, permitted: NDArray[np.float64], reasons: NDArray[np.int64]
-) -> None:
+def _stop(stop: int, entry: int, state: RiskState, limits: Limits, permitted: Array, reasons: Codes) -> None:
+    """Apply the rules of markets that depend on what is held: breakers, trouble, size, number, band."""
     for i in range(permitted.shape[0]):
-        # `not <=` keeps a position whose weight is not a number.
-        if permitted[i] > 0.0 and not permitted[i] <= state.weights[i]:
-            permitted[i] = np.nan
-            reasons[i] |= reason
+        if stop:
+            only_reduce(state, i, stop, permitted, reasons)
+        trouble = trouble_of(state, i)
+        if trouble:
+            only_reduce(state, i, trouble, permitted, reasons)
+    if entry:
+        no_entries(state, entry, permitted, reasons)
+    limit_trades(state, limits, permitted, reasons)
+    count(state, limits, permitted, reasons)
+    hold_small_changes(state, limits, permitted, reasons)
 
 
 @njit(cache=True, nogil=True)
-def _hold_small_changes(
-    state: RiskState, limits: Limits, permitted: NDArray[np.float64], reasons: NDArray[np.int64]
-) -> None:
-    for i in range(permitted.shape[0]):
-        if np.isnan(permitted[i]) or permitted[i] == 0.0:
-            continue
-        change = abs(permitted[i] - state.weights[i])
-        if change < limits.rebalance_band:
-            permitted[i] = np.nan
-            reasons[i] |= _BAND
-        elif change < max(limits.min_order, _NEGLIGIBLE):
-            permitted[i] = np.nan
-            reasons[i] |= _DUST
-
-
-@njit(cache=True, nogil=True)
-def _fit_buys(
-    state: RiskState, limits: Limits, permitted: NDArray[np.float64], reasons: NDArray[np.int64]
-) -> None:
-    invested = 0.0
-    sold = 0.0
-    bought = 0.0
-    for i in range(permitted.shape[0]):
-        invested += state.weights[i]
-        if permitted[i] > state.weights[i]:
-            bought += permitted[i] - state.weights[i]
-        elif permitted[i] < state.weights[i]:
-            sold += state.weights[i] - permitted[i]
-    if bought <= 0.0:
-        return
-    room = limits.max_exposure - (invested - sold)
-    cash = 1.0 - invested + sold * (1.0 - limits.cost_rate)
-    needed = bought * (1.0 + limits.cost_rate)
-    factor = 1.0
-    if bought > room + _ROUNDING:
-        factor = max(room, 0.0) / bought
-        _scale_buys(factor, _MAX_EXPOSURE, state, limits, permitted, reasons)
-    if factor > 0.0 and factor * needed > cash + _ROUNDING:
-        rest = max(cash - _ROUNDING, 0.0) / needed / factor
-        _scale_buys(rest, _CASH, state, limits, permitted, reasons)
-
-
-@njit(cache=True, nogil=True)
-def _scale_buys(
-    factor: float,
-    reason: int,
-    state: RiskState,
-    limits: Limits,
-    permitted: NDArray[np.float64],
-    reasons: NDArray[np.int64],
-) -> None:
-    for i in range(permitted.shape[0]):
-        change = permitted[i] - state.weights[i]
-        if change > 0.0:
-            reasons[i] |= reason
-            permitted[i] = min(permitted[i], state.weights[i] + factor * change)
-            if factor * change < max(limits.min_order, _NEGLIGIBLE):
-                permitted[i] = np.nan
-                reasons[i] |= _DUST
+def _check(n: int, state: RiskState, limits: Limits) -> None:
+    """Refuse a state that was not made for these limits: compiled code would read beside its arrays."""
+    instances, scopes = limits.sleeves.shape[0], limits.scopes.shape[0]
+    fits = state.markets.shape[1] == n and state.breakers.shape[0] == limits.breakers.shape[0]
+    fits = fits and state.parts.shape == (instances, n) and state.sleeves.shape == (instances, n)
+    fits = fits and state.virtual.shape[0] == scopes + 1
+    fits = fits and (limits.groups.shape[0] == 0 or limits.groups.shape[1] == n)
+    if not fits or state.weights.shape[0] != n:
+        raise ValueError(
+            "the risk state was not made for these limits: use initial_state(n, capital, limits)"
+        )

@@ -86,7 +86,7 @@ class Window:
         self._prices = ExecutionPrices.from_panel(self.panel)
         self._strategy = instance.strategy
         self._costs = instance.costs
-        self._limits = Limits.from_settings(instance.risk, instance.costs)
+        self._limits = Limits.from_settings(instance.risk, instance.costs, panel.markets)
         complete = counted is None or len(counted) == stop - start
         self._counted = None if complete or counted is None else counted - start
         self._features: dict[Feature, Array] = {}

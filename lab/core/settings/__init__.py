@@ -1,17 +1,14 @@
 """What a user may set: strict models, defaults as YAML, and the reader that names file and line."""
 
 from lab.core.settings.document import Section, parse_document
-from lab.core.settings.sections import (
-    CostSettings,
-    Fraction,
-    PortfolioRiskSettings,
-    RiskSettings,
-    SearchSettings,
-)
+from lab.core.settings.risk import BreakerRule, HealthSettings, PortfolioRiskSettings, RiskSettings
+from lab.core.settings.sections import CostSettings, Fraction, SearchSettings
 
 __all__ = [
+    "BreakerRule",
     "CostSettings",
     "Fraction",
+    "HealthSettings",
     "PortfolioRiskSettings",
     "RiskSettings",
     "SearchSettings",

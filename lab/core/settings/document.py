@@ -81,9 +81,8 @@ def _read(text: str, source: str) -> tuple[Any, dict[Location, int]]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
-        raise ConfigError(
-            f"{source}:{line}: not readable as plain YAML: {getattr(error, 'problem', error)}"
-        ) from None
+        problem = " ".join(str(getattr(error, "problem", error)).split())
+        raise ConfigError(f"{source}:{line}: not readable as plain YAML: {problem}") from None
     except RecursionError:
         raise ConfigError(f"{source}:1: nested too deeply; expected a few levels of keys") from None
     except ConfigError:

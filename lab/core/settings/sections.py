@@ -1,4 +1,4 @@
-"""Sections that several files share: risk, costs, search."""
+"""Sections that several files share: costs, search; those of risk are in ``risk.py``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from lab.core.settings.document import Section
 
-__all__ = ["CostSettings", "Fraction", "PortfolioRiskSettings", "RiskSettings", "SearchSettings"]
+__all__ = ["CostSettings", "Fraction", "SearchSettings"]
 
 
 def _fraction(value: Any) -> Any:
@@ -20,42 +20,6 @@ def _fraction(value: Any) -> Any:
 
 
 Fraction = Annotated[float, BeforeValidator(_fraction)]
-
-
-class _Limits(Section):
-    max_exposure_pct: Fraction = Field(1.0, description="largest sum of weights")
-    rebalance_band_pct: Fraction = Field(0.0, description="weight changes smaller than this are not traded")
-    min_order_pct: Fraction = Field(
-        0.0, description="orders below this fraction of equity are dust, not traded"
-    )
-    max_daily_loss_pct: Fraction = Field(
-        1.0,
-        description="a loss since 00:00 UTC that leaves only reductions until the next UTC day; 1 is off",
-    )
-
-
-class RiskSettings(_Limits):
-    """Limits of one instance; every figure is a fraction of its capital.
-
-    Examples
-    --------
-    >>> RiskSettings(max_position_pct=0.3).max_position_pct
-    0.3
-    """
-
-    max_position_pct: Fraction = Field(1.0, description="largest weight of one market")
-
-
-class PortfolioRiskSettings(_Limits):
-    """Limits of a portfolio; every figure is a fraction of its capital.
-
-    Examples
-    --------
-    >>> PortfolioRiskSettings(max_weight_per_asset=0.5).max_daily_loss_pct
-    1.0
-    """
-
-    max_weight_per_asset: Fraction = Field(1.0, description="largest weight of one market")
 
 
 class CostSettings(Section):

@@ -1,0 +1,193 @@
+"""Circuit breakers: what instances and families are worth, which rows trip, and when they reset."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.core.compiled import njit
+from lab.risk.limits import Limits
+from lab.risk.reasons import Reason
+from lab.risk.state import (
+    BANNED,
+    MARK,
+    NOT_BEGUN,
+    PAST_MARK,
+    PERIOD,
+    REFERENCE,
+    SINCE,
+    TRIPPED,
+    TROUBLE,
+    RiskState,
+)
+
+__all__ = ["HALT", "NO_ENTRIES", "REDUCE", "judge", "keep_marks", "period", "revalue", "trouble_of"]
+
+Codes = NDArray[np.int64]
+
+NO_ENTRIES: Final = 1
+REDUCE: Final = 2
+HALT: Final = 3
+
+_DAY, _WEEK, _MONTH, _DRAWDOWN = 0, 1, 2, 3
+_PERSON: Final = 3
+_DAILY_LOSS: Final = int(Reason.DAILY_LOSS)
+_WEEKLY_LOSS: Final = int(Reason.WEEKLY_LOSS)
+_MONTHLY_LOSS: Final = int(Reason.MONTHLY_LOSS)
+_DRAWN: Final = int(Reason.DRAWDOWN)
+_DATA: Final = int(Reason.DATA)
+_HEALTH: Final = int(Reason.EXCHANGE_HEALTH)
+_HALTED: Final = int(Reason.HALTED)
+
+# Codes of `RiskState.markets[TROUBLE]`.
+_UNWELL: Final = 2.0
+_BANNED_NOW: Final = 3.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def period(day: int, kind: int) -> int:
+    """Return the number of the UTC day (kind 0), of the week from Monday (1) or of the month (2) of a day.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> leap = datetime.date(2024, 2, 29).toordinal() - datetime.date(1970, 1, 1).toordinal()
+    >>> period(leap, 2) - 12 * 2024, period(leap + 1, 2) - 12 * 2024
+    (1, 2)
+    """
+    if kind == _DAY:
+        return day
+    if kind == _WEEK:
+        return (day + 3) // 7
+    # Howard Hinnant's civil_from_days: years that begin in March, eras of 400 of them.
+    z = day + 719_468
+    era = z // 146_097
+    doe = z - era * 146_097
+    yoe = (doe - doe // 1460 + doe // 36_524 - doe // 146_096) // 365
+    month = (5 * (doe - (365 * yoe + yoe // 4 - yoe // 100)) + 2) // 153
+    return 12 * (yoe + era * 400) + month + 2
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def revalue(state: RiskState, limits: Limits) -> None:
+    """Bring the virtual equity of instances and families to the present marks, in place.
+
+    What a position gained since the last step, ``weight * (1 - past mark / mark)`` of present equity, is
+    shared out as the position is; an instance's return is its part over its allocation of the equity then.
+    Costs are left out. A position without a mark makes the figures NaN, which trips.
+    """
+    instances, scopes = limits.sleeves.shape[0], limits.scopes.shape[0]
+    gains = np.zeros(scopes)
+    for i in range(state.weights.shape[0]):
+        past = state.markets[PAST_MARK, i]
+        if state.weights[i] == 0.0 or np.isnan(past):
+            continue
+        gain = state.weights[i] * state.equity * (1.0 - past / state.markets[MARK, i])
+        for k in range(instances):
+            if state.sleeves[k, i] > 0.0:
+                gains[k] += state.sleeves[k, i] * gain
+                gains[instances + limits.sleeves[k, 0]] += state.sleeves[k, i] * gain
+    for s in range(scopes):
+        capital = limits.scopes[s, 2] * state.virtual[scopes]
+        if capital > 0.0 or gains[s] != 0.0:
+            state.virtual[s] *= 1.0 + gains[s] / capital
+    state.virtual[scopes] = state.equity
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def keep_marks(state: RiskState) -> None:
+    """Remember the marks of this step, in place."""
+    for i in range(state.markets.shape[1]):
+        if not np.isnan(state.markets[MARK, i]):
+            state.markets[PAST_MARK, i] = state.markets[MARK, i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _begin(memory: NDArray[np.float64], equity: float, number: float) -> None:
+    memory[REFERENCE] = equity
+    memory[PERIOD] = number
+    memory[TRIPPED] = 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _tripped(
+    memory: NDArray[np.float64], equity: float, measure: int, at: float, reset: int, day: int
+) -> bool:
+    """Bring one row's memory up to date and tell whether it is tripped."""
+    until = 0.0 if reset == _PERSON else float(period(day, reset))
+    number = 0.0 if measure == _DRAWDOWN else float(period(day, measure))
+    over = memory[TRIPPED] != 0.0 and memory[SINCE] != until
+    if memory[PERIOD] == NOT_BEGUN or (over and measure == _DRAWDOWN):
+        _begin(memory, equity, number)
+    elif over:
+        memory[TRIPPED] = 0.0
+    if number != memory[PERIOD]:
+        memory[REFERENCE] = equity
+        memory[PERIOD] = number
+    elif measure == _DRAWDOWN and memory[TRIPPED] == 0.0 and equity > memory[REFERENCE]:
+        memory[REFERENCE] = equity
+    # Written so that an equity or a reference that is not a number trips the breaker.
+    sound = equity > 0.0 and equity < np.inf and equity > memory[REFERENCE] * (1.0 - at)
+    if memory[TRIPPED] == 0.0 and not sound:
+        memory[TRIPPED] = 1.0
+        memory[SINCE] = until
+    return memory[TRIPPED] != 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def judge(state: RiskState, limits: Limits, actions: Codes, bits: Codes) -> tuple[int, int]:
+    """Bring the table's memory up to date, in place; return the account's strictest action and its reasons.
+
+    `actions` and `bits`, shape (K + F,), are filled with those of instances and families.
+    """
+    actions[:] = 0
+    bits[:] = 0
+    action, reasons = 0, 0
+    for b in range(limits.breakers.shape[0]):
+        scope, measure = int(limits.breakers[b, 0]), int(limits.breakers[b, 1])
+        memory = state.breakers[b]
+        equity = state.equity
+        if scope >= 0:
+            reset = int(limits.breakers[b, 4])
+            ended = reset != _PERSON and memory[SINCE] != float(period(state.day, reset))
+            sound = state.virtual[scope] > 0.0 and state.virtual[scope] < np.inf
+            if memory[TRIPPED] != 0.0 and ended and not sound:
+                state.virtual[scope] = 1.0
+            equity = state.virtual[scope]
+        if not _tripped(
+            memory, equity, measure, limits.breakers[b, 2], int(limits.breakers[b, 4]), state.day
+        ):
+            continue
+        strict = int(limits.breakers[b, 3])
+        why = _DRAWN
+        if measure == _DAY:
+            why = _DAILY_LOSS
+        elif measure == _WEEK:
+            why = _WEEKLY_LOSS
+        elif measure == _MONTH:
+            why = _MONTHLY_LOSS
+        if scope < 0:
+            reasons = why if strict > action else (reasons | why if strict == action else reasons)
+            action = max(action, strict)
+        else:
+            stricter = strict > actions[scope]
+            bits[scope] = (
+                why if stricter else (bits[scope] | why if strict == actions[scope] else bits[scope])
+            )
+            actions[scope] = max(actions[scope], strict)
+    return action, reasons
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def trouble_of(state: RiskState, i: int) -> int:
+    """Return why market `i` may only be reduced, 0 where it may not; a ban is remembered, in place."""
+    trouble = state.markets[TROUBLE, i]
+    if trouble >= _BANNED_NOW:
+        state.markets[BANNED, i] = 1.0
+    if state.markets[BANNED, i] != 0.0:
+        return _HEALTH | _HALTED
+    if trouble == 0.0:
+        return 0
+    return _HEALTH if trouble == _UNWELL else _DATA
