@@ -138,6 +138,6 @@ def _candidates(trials: int) -> list[int]:
 
 def _silhouette(distances: Array, labels: NDArray[np.int64]) -> float:
     """Return the mean silhouette; a trial that is a cluster of its own has none, which counts as 0."""
-    from sklearn.metrics import silhouette_score  # type: ignore[import-untyped]
+    from sklearn.metrics import silhouette_score
 
     return float(silhouette_score(distances, labels, metric="precomputed"))

@@ -38,10 +38,10 @@ __all__ = [
 ]
 
 Test = Literal["parameters", "costs", "start", "lag", "noise"]
+_Question = tuple[Test, str | None, Callable[[list[float]], float], str, float]
 
 # What a case must keep of the result's Sharpe ratio: half.
 KEPT_SHARE: Final = 0.5
-_LARGEST_MULTIPLE: Final = 64.0
 _PRICES: Final = ("open", "high", "low", "close")
 
 
@@ -56,26 +56,21 @@ class Case:
     case : str
         What was changed, in words.
     sharpe : float
+    baseline : float
+        Without the change, on the same bars.
     """
 
     test: Test
     case: str
     sharpe: float
-
-    def kept(self, baseline: float) -> float:
-        """Return what is left of `baseline`, as a share; NaN where there was nothing to lose.
-
-        Examples
-        --------
-        >>> Case("lag", "1 bar later", 0.5).kept(1.0)
-        0.5
-        """
-        return self.sharpe / baseline if baseline > 0 else math.nan
+    baseline: float
 
 
 def plateau(
     sharpe_of: Callable[[Sequence[Mapping[str, Any]]], Sequence[float]],
     sets: Sequence[Mapping[str, Any]],
+    *,
+    baseline: float,
 ) -> tuple[Case, ...]:
     """Return a case per neighbouring parameter set, from one call for all of them.
 
@@ -85,64 +80,77 @@ def plateau(
         From parameter sets to their Sharpe ratios, in order: a sweep.
     sets : sequence of mapping
         Parameters that are varied, by name.
+    baseline : float
+        Sharpe ratio of the set in their middle, on the same bars.
     """
     found = sharpe_of(sets)
     return tuple(
-        Case("parameters", ", ".join(f"{name} {value:g}" for name, value in one.items()), float(sharpe))
+        Case("parameters", ", ".join(f"{n} {v:g}" for n, v in one.items()), float(sharpe), baseline)
         for one, sharpe in zip(sets, found, strict=True)
     )
 
 
 def cost_stress(
-    sharpe_of: Callable[[float], float], multiples: Sequence[float] = (0.0, 1.5, 2.0, 3.0)
+    sharpe_of: Callable[[float], float],
+    multiples: Sequence[float] = (0.0, 1.5, 2.0, 3.0),
+    *,
+    baseline: float,
 ) -> tuple[Case, ...]:
     """Return a case per multiple of all costs.
 
     Examples
     --------
-    >>> [case.sharpe for case in cost_stress(lambda multiple: 1.0 - 0.25 * multiple)]
+    >>> [case.sharpe for case in cost_stress(lambda multiple: 1.0 - 0.25 * multiple, baseline=0.75)]
     [1.0, 0.625, 0.5, 0.25]
     """
-    return tuple(Case("costs", f"costs x {multiple:g}", sharpe_of(multiple)) for multiple in multiples)
+    return tuple(Case("costs", _times(each), sharpe_of(each), baseline) for each in multiples)
 
 
-def break_even_costs(sharpe_of: Callable[[float], float]) -> float:
-    """Return the multiple of all costs at which nothing is left: 0 without an edge, at most 64.
+def break_even_costs(sharpe_of: Mapping[float, float]) -> float:
+    """Return the multiple of all costs at which nothing is left of the Sharpe ratio, by a straight line.
 
-    Found by halving to within a hundredth, for a Sharpe ratio that falls as costs rise.
+    Parameters
+    ----------
+    sharpe_of : mapping of float to float
+        Sharpe ratio by multiple, 0 and at least one more among them; the line goes through 0 and the
+        largest.
+
+    Returns
+    -------
+    float
+        0 without an edge before costs; infinite where costs do not matter.
 
     Examples
     --------
-    >>> round(break_even_costs(lambda multiple: 1.0 - 0.25 * multiple), 1)
+    >>> break_even_costs({0.0: 1.0, 1.0: 0.74, 2.0: 0.5})
     4.0
     """
-    if sharpe_of(0.0) <= 0:
+    largest = max(sharpe_of)
+    before, after = sharpe_of[0.0], sharpe_of[largest]
+    if before <= 0:
         return 0.0
-    low, high = 0.0, 1.0
-    while sharpe_of(high) > 0:
-        low, high = high, 2.0 * high
-        if high > _LARGEST_MULTIPLE:
-            return _LARGEST_MULTIPLE
-    while high - low > 0.01:
-        middle = (low + high) / 2
-        low, high = (middle, high) if sharpe_of(middle) > 0 else (low, middle)
-    return low
+    return largest * before / (before - after) if after < before else math.inf
 
 
-def start_shift(sharpe_of: Callable[[int], float], bars: Sequence[int]) -> tuple[Case, ...]:
+def start_shift(
+    sharpe_of: Callable[[int], float], bars: Sequence[int], *, baseline: float
+) -> tuple[Case, ...]:
     """Return a case per number of bars by which the account starts later, from cash."""
-    return tuple(Case("start", f"{shift} bars later", sharpe_of(shift)) for shift in bars)
+    return tuple(Case("start", _later(shift), sharpe_of(shift), baseline) for shift in bars)
 
 
-def lag_decay(sharpe_of: Callable[[int], float], bars: Sequence[int] = (1, 2, 3, 5)) -> tuple[Case, ...]:
+def lag_decay(
+    sharpe_of: Callable[[int], float], bars: Sequence[int] = (1, 2, 3, 5), *, baseline: float
+) -> tuple[Case, ...]:
     """Return a case per number of bars by which every decision trades later than it should."""
-    return tuple(Case("lag", f"{extra} bar{'s' * (extra > 1)} later", sharpe_of(extra)) for extra in bars)
+    return tuple(Case("lag", _later(extra), sharpe_of(extra), baseline) for extra in bars)
 
 
 def price_noise(
     sharpe_of: Callable[[float, int], float],
     *,
     seed: int,
+    baseline: float,
     scales: Sequence[float] = (0.05, 0.1, 0.2),
     draws: int = 5,
 ) -> tuple[Case, ...]:
@@ -157,7 +165,7 @@ def price_noise(
     """
     seeds = np.random.SeedSequence(seed).generate_state(len(scales) * draws).tolist()
     return tuple(
-        Case("noise", f"noise {scale:g} x volatility", sharpe_of(scale, seeds[place * draws + draw]))
+        Case("noise", f"{scale:g} x volatility", sharpe_of(scale, seeds[place * draws + draw]), baseline)
         for place, scale in enumerate(scales)
         for draw in range(draws)
     )
@@ -204,59 +212,69 @@ def noisy(panel: Panel, scale: float, seed: int) -> Panel:
 
 
 def summarise(cases: Iterable[Case]) -> list[dict[str, Any]]:
-    """Return one row per test and, for tests of many draws, per kind of case: cases, worst, median, best.
+    """Return one row per test and case, in order; neighbours, and the draws of one noise, are one row.
+
+    Columns: ``test, case, cases, baseline, worst, median, best``.
 
     Examples
     --------
-    >>> summarise([Case("start", "7 bars later", sharpe) for sharpe in (0.4, 0.6, 0.5)])
-    [{'test': 'start', 'case': '7 bars later', 'cases': 3, 'worst': 0.4, 'median': 0.5, 'best': 0.6}]
+    >>> rows = summarise([Case("noise", "0.1 x volatility", each, 0.6) for each in (0.4, 0.6, 0.5)])
+    >>> [(row["cases"], row["worst"], row["median"], row["best"]) for row in rows]
+    [(3, 0.4, 0.5, 0.6)]
     """
-    groups: dict[tuple[str, str], list[float]] = {}
+    groups: dict[tuple[str, str, float], list[float]] = {}
     for case in cases:
         label = "neighbours" if case.test == "parameters" else case.case
-        groups.setdefault((case.test, label), []).append(case.sharpe)
+        groups.setdefault((case.test, label, case.baseline), []).append(case.sharpe)
     return [
         {
             "test": test,
             "case": label,
             "cases": len(values),
+            "baseline": baseline,
             "worst": min(values),
             "median": statistics.median(values),
             "best": max(values),
         }
-        for (test, label), values in groups.items()
+        for (test, label, baseline), values in groups.items()
     ]
 
 
-def weaknesses(cases: Sequence[Case], baseline: float) -> tuple[str, ...]:
+def weaknesses(cases: Sequence[Case]) -> tuple[str, ...]:
     """Return what does not hold up, worst first, in words that end a sentence.
 
-    Looked at: the median neighbour, double costs, the worst start, one bar of delay, the median of the
-    smallest noise. Each must keep half of the Sharpe ratio; costs must leave more than nothing. Without a
-    positive Sharpe ratio there is nothing to hold up.
+    Looked at: the median neighbour, double costs, the worst of the later starts, one bar of delay, the
+    median of the smallest noise. Each must keep half of its baseline; double costs must leave something.
+    Where the baseline is not positive there is nothing to hold up.
 
     Examples
     --------
-    >>> weaknesses([Case("costs", "costs x 2", -0.2), Case("lag", "1 bar later", 0.9)], 1.0)
+    >>> weaknesses([Case("costs", "2 x", -0.2, 1.0), Case("lag", "1 bar later", 0.9, 1.0)])
     ('doubled costs leave nothing of it (a Sharpe ratio of -0.20)',)
     """
-    if not baseline > 0:
-        return ()
-    found: list[tuple[float, str]] = []
-
-    def check(values: list[float], judge: Callable[[list[float]], float], words: str, share: float) -> None:
-        if values and judge(values) <= share * baseline:
-            left = judge(values)
-            rest = "nothing" if left <= 0 else f"{left / baseline:.0%}"
+    noise = next((one.case for one in cases if one.test == "noise"), None)
+    questions: tuple[_Question, ...] = (
+        ("parameters", None, statistics.median, "the median of neighbouring parameters keeps", KEPT_SHARE),
+        ("costs", _times(2.0), min, "doubled costs leave", 0.0),
+        ("start", None, min, "the worst of the later starts keeps", KEPT_SHARE),
+        ("lag", _later(1), min, "one bar of delay leaves", KEPT_SHARE),
+        ("noise", noise, statistics.median, "a little noise on the prices leaves", KEPT_SHARE),
+    )
+    found = []
+    for test, case, summary, words, share in questions:
+        asked = [one for one in cases if one.test == test and case in (None, one.case)]
+        if not asked or not asked[0].baseline > 0:
+            continue
+        left = summary([one.sharpe for one in asked])
+        if left <= share * asked[0].baseline:
+            rest = "nothing" if left <= 0 else f"{left / asked[0].baseline:.0%}"
             found.append((left, f"{words} {rest} of it (a Sharpe ratio of {left:.2f})"))
-
-    def of(test: str, case: str | None = None) -> list[float]:
-        return [one.sharpe for one in cases if one.test == test and case in (None, one.case)]
-
-    first_noise = next((one.case for one in cases if one.test == "noise"), None)
-    check(of("parameters"), statistics.median, "the median of neighbouring parameters keeps", KEPT_SHARE)
-    check(of("costs", "costs x 2"), min, "doubled costs leave", 0.0)
-    check(of("start"), min, "the worst of the later starts keeps", KEPT_SHARE)
-    check(of("lag", "1 bar later"), min, "one bar of delay leaves", KEPT_SHARE)
-    check(of("noise", first_noise), statistics.median, "a little noise on the prices leaves", KEPT_SHARE)
     return tuple(words for _, words in sorted(found))
+
+
+def _times(multiple: float) -> str:
+    return f"{multiple:g} x"
+
+
+def _later(bars: int) -> str:
+    return f"{bars} bar{'s' * (bars > 1)} later"
