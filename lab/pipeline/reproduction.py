@@ -26,7 +26,7 @@ from lab.strategies import load, load_portfolio
 from lab.tracking import ChildRecord, TrackedRun, Tracker
 from lab.validation.overfitting import sharpe_statistics
 
-__all__ = ["Reproduction", "reproduce"]
+__all__ = ["Reproduction", "recorded_inputs", "reproduce"]
 
 _TABLES: Final = ("orders", "trades", "equity", "returns")
 
@@ -112,7 +112,7 @@ def reproduce(run_id: str, *, root: Path) -> Reproduction:
         raise DataError(
             f"run {run_id} is a {run.kind or 'run'}, which cannot be run again; expected a backtest or a tune"
         )
-    inputs = _inputs(run, recorded, root)
+    inputs = recorded_inputs(run, recorded, root)
     rebuilt = _rebuilt(inputs, recorded, root)
     compared, differences = _compare(run, recorded, rebuilt)
     if asked is not run:
@@ -122,8 +122,8 @@ def reproduce(run_id: str, *, root: Path) -> Reproduction:
     return Reproduction(not differences, compared, (*found, *differences))
 
 
-def _inputs(run: TrackedRun, recorded: dict[str, Any], root: Path) -> Inputs | PortfolioInputs:
-    """Read the kept files and the bars that the run had."""
+def recorded_inputs(run: TrackedRun, recorded: dict[str, Any], root: Path) -> Inputs | PortfolioInputs:
+    """Return what a run read: the files that it kept, and the stored bars of the same time."""
     first = datetime.fromisoformat(recorded["data_first"])
     last = datetime.fromisoformat(recorded["data_last"])
     with tempfile.TemporaryDirectory() as scratch:
