@@ -265,5 +265,5 @@ def read_text(path: Path, what: str) -> str:
         return path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; expected the YAML file of a {what}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: not readable as the YAML file of a {what}: {error}") from None

@@ -15,10 +15,11 @@ from lab.core.hashing import digest
 from lab.core.market import Market
 from lab.core.panel import Panel
 from lab.core.settings import CostSettings, Fraction, PortfolioRiskSettings, Section, parse_document
+from lab.core.sleeves import Sleeve
 from lab.core.timeframe import Timeframe
 from lab.costs import Costs
 from lab.strategies.allocation import AllocationRule, cut_to_caps
-from lab.strategies.combining import combine, cut_by_priority, limited
+from lab.strategies.combining import combine, cut_by_priority, limited, parts_of
 from lab.strategies.instance import Identifier, StrategyInstance, load, read_text
 from lab.strategies.portfolio_weights import PortfolioWeights, decide_portfolio
 from lab.strategies.registry import strategy_of
@@ -33,7 +34,7 @@ _ABOVE_ONE = 1e-9
 class AllocationConfig(Section):
     """One instance of a portfolio."""
 
-    config: str = Field(description="file of the instance, relative to the portfolio's file")
+    config: str = Field(min_length=1, description="file of the instance, relative to the portfolio's file")
     allocation: Fraction = Field(description="its share of the portfolio's capital")
 
 
@@ -163,6 +164,21 @@ class Portfolio:
         cut = cut_to_caps(base, self.families, self.priorities, self.config.family_caps)
         return tuple(float(share) for share in cut)
 
+    @property
+    def sleeves(self) -> tuple[Sleeve, ...]:
+        """What :func:`lab.risk.plan_of` needs to know of the instances."""
+        return tuple(
+            Sleeve(
+                one.strategy_id,
+                one.strategy.family,
+                allocation,
+                one.config.priority,
+                self.config.family_caps.get(one.strategy.family),
+                one.risk.max_drawdown_pct,
+            )
+            for one, allocation in zip(self.instances, self.allocations, strict=True)
+        )
+
     def bars_needed(self, instance: StrategyInstance) -> int:
         """Return the bars of an instance's own timeframe that :meth:`decide` needs for its last row.
 
@@ -198,6 +214,15 @@ class Portfolio:
         shares : ndarray of float64, shape (K,) or (T, K), optional
             Share of each instance; default :attr:`shares`.
         """
+        return self.combine_parts(weights, standing, shares)[0]
+
+    def combine_parts(
+        self,
+        weights: Sequence[Array],
+        standing: Sequence[Array] | None = None,
+        shares: Array | None = None,
+    ) -> tuple[Array, Array]:
+        """Return :meth:`combine`, and what each instance adds to it, shape (K, N) or (T, K, N)."""
         names = [instance.markets for instance in self.instances]
         share = np.asarray(self.shares if shares is None else shares, dtype=np.float64)
         held = weights if standing is None else standing
@@ -209,7 +234,8 @@ class Portfolio:
             risk = self.risk
             caps = (risk.max_weight_per_asset, risk.max_exposure_pct)
             cut, virtual = cut_by_priority(cut, virtual, names, share, self.priorities, caps)
-        return combine(cut, names, list(np.moveaxis(share, -1, 0)), virtual)[1]
+        each = list(np.moveaxis(share, -1, 0))
+        return combine(cut, names, each, virtual)[1], parts_of(cut, names, each, virtual)
 
     def decide(self, panels: Sequence[Panel]) -> PortfolioWeights:
         """Return the portfolio's weights at every bar, from one panel per instance.
@@ -238,7 +264,8 @@ def load_portfolio(path: Path | str, instances: Sequence[Path] | None = None) ->
     text = read_text(Path(path), "portfolio")
     config = parse_document(text, PortfolioConfig, source=str(path))
     named = [Path(path).parent / entry.config for entry in config.instances]
-    loaded = tuple(load(file) for file in (named if instances is None else instances))
+    files = named if instances is None else instances
+    loaded = tuple(_load(file, f"{path}: instances.{number}.config") for number, file in enumerate(files))
     ids = [instance.strategy_id for instance in loaded]
     twice = [name for name in ids if ids.count(name) > 1]
     if twice:
@@ -254,6 +281,14 @@ def load_portfolio(path: Path | str, instances: Sequence[Path] | None = None) ->
     hashes = [digest(text.encode()), *(instance.config_hash for instance in loaded)]
     allocations = tuple(entry.allocation for entry in config.instances)
     return Portfolio(config, loaded, allocations, digest(hashes), Path(path))
+
+
+def _load(file: Path, named_by: str) -> StrategyInstance:
+    if not file.is_file():
+        raise ConfigError(
+            f"{named_by}: no such file; expected the YAML file of a strategy instance at {file}"
+        )
+    return load(file)
 
 
 def _check_timeframes(instances: Sequence[StrategyInstance], source: str) -> None:

@@ -171,7 +171,7 @@ def test_a_portfolio_changes_its_hash_with_any_of_its_files(tmp_path: Path) -> N
         ("allocation: 0.6", "allocation: 60", r"core\.yaml:5: instances\.0\.allocation: .*fraction"),
         ("USDT", "EUR", r"core\.yaml: reference_currency: binance:BTC/USDT of tsm_btc_1d_v1 is not quoted"),
         ("two.yaml", "one.yaml", r"core\.yaml: instance tsm_btc_1d_v1 appears twice"),
-        ("two.yaml", "three.yaml", r"three\.yaml: no such file"),
+        ("two.yaml", "three.yaml", r"instances\.1\.config: no such file.*three\.yaml"),
         ("max_weight_per_asset", "max_position_pct", r"core\.yaml:7: risk\.max_position_pct: unknown key"),
         ("capital: 10000", "capital: 0", r"core\.yaml:3: capital: found 0"),
     ],
