@@ -2,7 +2,8 @@
 
 from lab.tracking.code import CodeVersion, code_version
 from lab.tracking.record import ChildRecord, DataInput, Provenance, RunRecord, TrackedRun
-from lab.tracking.tracker import EXPERIMENT, Tracker, tracking_uri
+from lab.tracking.store import EXPERIMENT, tracking_uri
+from lab.tracking.tracker import Tracker
 from lab.tracking.usage import Sample, Samples, usage
 
 __all__ = [

@@ -1,28 +1,23 @@
-"""Runs to MLflow and back: a SQLite backend and artifacts under ``mlruns/``."""
+"""Runs to MLflow and back."""
 
 from __future__ import annotations
 
 import json
-import logging
 import math
-import os
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from feature_store.atomic import exclusive, write_bytes, write_parquet
-from feature_store.errors import StoreError, StoreLockedError
-from lab.core.errors import ConfigError, LockedError
+from feature_store.atomic import write_bytes, write_parquet
+from lab.core.errors import ConfigError
 from lab.core.hashing import canonical_json
 from lab.tracking.record import DataInput, RunRecord, Scalar, TrackedRun
-from lab.tracking.usage import Sample
+from lab.tracking.store import RunStore
+from lab.tracking.usage import SYSTEM, Sample
 
-__all__ = ["EXPERIMENT", "Tracker", "tracking_uri"]
+__all__ = ["Tracker"]
 
-EXPERIMENT: Final = "mnemo"
 _PARENT_TAG: Final = "mlflow.parentRunId"
 _KIND_TAG: Final = "kind"
 # MLflow's limits: it refuses longer parameters, tags and digests.
@@ -30,28 +25,6 @@ _LONGEST_PARAM: Final = 6_000
 _LONGEST_TAG: Final = 8_000
 _DIGEST_DIGITS: Final = 32
 _LARGEST_BATCH: Final = 1_000
-
-
-def tracking_uri(root: Path) -> str:
-    """Return MLflow's tracking URI of a root folder.
-
-    Raises
-    ------
-    ConfigError
-        If MLflow would take the path for another.
-
-    Examples
-    --------
-    >>> tracking_uri(Path("/srv/mnemo"))
-    'sqlite:////srv/mnemo/mlruns/mlflow.db'
-    """
-    path = root.resolve() / "mlruns" / "mlflow.db"
-    if set("%?") & set(str(path)):
-        # MLflow reads %41 as a letter, and what follows a question mark as options of another file.
-        raise ConfigError(
-            f"--root {root}: MLflow cannot keep runs under a path with % or ?; rename the folder"
-        )
-    return f"sqlite:///{path}"
 
 
 class Tracker:
@@ -68,11 +41,7 @@ class Tracker:
     """
 
     def __init__(self, root: Path) -> None:
-        self.folder = root.resolve() / "mlruns"
-        self._artifacts = self.folder / "artifacts"
-        self._uri = tracking_uri(root)
-        self._client: Any = None
-        self._experiment: str = ""
+        self._store = RunStore(root)
 
     def log(self, record: RunRecord) -> str:
         """Write a run, its children and artifacts; return the run id.
@@ -87,8 +56,10 @@ class Tracker:
         StoreError
             If an artifact cannot be written.
         """
-        with self._alone():
-            return self._log(self._open(), record)
+        with self._store.alone():
+            run_id = self._log(self._store.open(), record)
+            self._store.settle()
+        return run_id
 
     def prepare(self) -> None:
         """Create or check the store, so that what cannot be logged is known before it is computed.
@@ -100,26 +71,8 @@ class Tracker:
         StoreError
             If the store cannot be written.
         """
-        with self._alone():
-            self._open()
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the folder's lock; what the store refuses becomes one sentence."""
-        # Before the lock: the import takes seconds, which others would have to wait for.
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            with exclusive(self.folder):
-                yield
-        except StoreLockedError as error:
-            raise LockedError(str(error)) from None
-        except (OSError, sqlite3.Error, SQLAlchemyError, MlflowException) as error:
-            reason = str(error).splitlines()[0]
-            raise StoreError(
-                f"{self.folder}: runs cannot be written ({reason}). Check free space and permissions"
-            ) from error
+        with self._store.alone():
+            self._store.open()
 
     def load_run(self, run_id: str) -> TrackedRun:
         """Read a run back.
@@ -130,12 +83,12 @@ class Tracker:
             If no run here has that id.
         """
         unknown = ConfigError(
-            f"run {run_id!r} not found under {self.folder}: expected the run id that backtest, tune or demo "
-            "printed; check --root, or list the runs with 'mnemo ui'"
+            f"run {run_id!r} not found under {self._store.folder}: expected the run id that backtest, tune or "
+            "demo printed; check --root, or list the runs with 'mnemo ui'"
         )
-        if not (len(run_id) == 32 and run_id.isalnum()) or not (self.folder / "mlflow.db").exists():
+        if not (len(run_id) == 32 and run_id.isalnum()) or not (self._store.folder / "mlflow.db").exists():
             raise unknown
-        client = self._open()
+        client = self._store.open()
         from mlflow.exceptions import MlflowException
 
         try:
@@ -143,9 +96,11 @@ class Tracker:
         except MlflowException:
             raise unknown from None
         children = client.search_runs(
-            [self._experiment], f"tags.`{_PARENT_TAG}` = '{run_id}'", order_by=["attributes.start_time ASC"]
+            [self._store.experiment],
+            f"tags.`{_PARENT_TAG}` = '{run_id}'",
+            order_by=["attributes.start_time ASC"],
         )
-        folder = self._artifact_folder(run_id)
+        folder = self._store.artifact_folder(run_id)
         files = sorted(folder.iterdir()) if folder.is_dir() else []
         return TrackedRun(
             run_id=run_id,
@@ -156,7 +111,7 @@ class Tracker:
             ended=_from_milliseconds(run.info.end_time) if run.info.end_time else None,
             params=dict(run.data.params),
             tags={name: text for name, text in run.data.tags.items() if not name.startswith("mlflow.")},
-            metrics=dict(run.data.metrics),
+            metrics={name: value for name, value in run.data.metrics.items() if not name.startswith(SYSTEM)},
             children=tuple(child.info.run_id for child in children),
             artifacts={file.name: file for file in files},
             parent=run.data.tags.get(_PARENT_TAG),
@@ -192,7 +147,7 @@ class Tracker:
 
         cut = {key: text[:_LONGEST_TAG] for key, text in tags.items()}
         run_id: str = client.create_run(
-            self._experiment, start_time=started, tags=cut, run_name=name
+            self._store.experiment, start_time=started, tags=cut, run_name=name
         ).info.run_id
         client.log_batch(
             run_id,
@@ -217,7 +172,7 @@ class Tracker:
             client.log_batch(run_id, metrics=figures[start : start + _LARGEST_BATCH])
 
     def _write_artifacts(self, run_id: str, record: RunRecord) -> None:
-        folder = self._artifact_folder(run_id)
+        folder = self._store.artifact_folder(run_id)
         write_bytes(folder / "config.yaml", record.config.encode())
         write_bytes(folder / "result.json", canonical_json(_finite(record.result)).encode())
         patch = record.provenance.code.patch
@@ -225,42 +180,6 @@ class Tracker:
             write_bytes(folder / name, text.encode("utf-8", "surrogateescape"))
         for name, table in record.tables.items():
             write_parquet(folder / f"{name}.parquet", table)
-
-    def _artifact_folder(self, run_id: str) -> Path:
-        return self._artifacts / run_id / "artifacts"
-
-    def _open(self) -> Any:
-        """Return the client; create database and experiment once, before anybody else writes."""
-        if self._client is not None:
-            return self._client
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        from mlflow import MlflowClient
-
-        # After the import, which sets them to INFO.
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        client = MlflowClient(tracking_uri=self._uri)
-        found = client.get_experiment_by_name(EXPERIMENT)
-        location = self._artifacts.as_uri()
-        if found is None:
-            self._experiment = client.create_experiment(EXPERIMENT, artifact_location=location)
-        else:
-            self._experiment = found.experiment_id
-            if found.artifact_location != location:
-                self._correct_locations(location)
-        self._client = client
-        return client
-
-    def _correct_locations(self, location: str) -> None:
-        with closing(sqlite3.connect(self.folder / "mlflow.db")) as database, database:
-            database.execute(
-                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
-                (location, self._experiment),
-            )
-            database.execute(
-                "UPDATE runs SET artifact_uri = ? || '/' || run_uuid || '/artifacts' WHERE experiment_id = ?",
-                (location, self._experiment),
-            )
 
 
 def _dataset(data: DataInput) -> Any:

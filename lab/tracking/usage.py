@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-__all__ = ["Sample", "Samples", "usage"]
+__all__ = ["SYSTEM", "Sample", "Samples", "usage"]
 
+# MLflow shows metrics whose names begin so on a page of their own.
+SYSTEM: Final = "system/"
 _SECONDS: Final = 1.0
 # When there are more, every other one goes and the pace halves: a long run keeps as many as a short one.
 _MOST: Final = 240
@@ -44,10 +46,10 @@ class Sample:
     def figures(self) -> dict[str, float]:
         """Return the sample under MLflow's names for system metrics, by which its UI finds them."""
         return {
-            "system/cpu_utilization_percentage": self.processor_percent,
-            "system/process_cpu_utilization_percentage": self.process_percent,
-            "system/system_memory_usage_percentage": self.memory_percent,
-            "system/process_memory_usage_megabytes": self.process_megabytes,
+            f"{SYSTEM}cpu_utilization_percentage": self.processor_percent,
+            f"{SYSTEM}process_cpu_utilization_percentage": self.process_percent,
+            f"{SYSTEM}system_memory_usage_percentage": self.memory_percent,
+            f"{SYSTEM}process_memory_usage_megabytes": self.process_megabytes,
         }
 
 
