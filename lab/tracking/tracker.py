@@ -83,8 +83,8 @@ class Tracker:
             If no run here has that id.
         """
         unknown = ConfigError(
-            f"run {run_id!r} not found under {self._store.folder}: expected the run id that backtest, tune or "
-            "demo printed; check --root, or list the runs with 'mnemo ui'"
+            f"run {run_id!r} not found under {self._store.folder}: expected the run id that backtest, tune "
+            "or demo printed; check --root, or list the runs with 'mnemo ui'"
         )
         if not (len(run_id) == 32 and run_id.isalnum()) or not (self._store.folder / "mlflow.db").exists():
             raise unknown
