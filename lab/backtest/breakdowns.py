@@ -1,11 +1,13 @@
 """The metrics of parts of a result: periods, hours, markets, regimes; and what a benchmark adds to them.
 
-Every figure is :func:`~lab.backtest.metrics.compute_metrics` of the bars of its part, joined end to end.
+Every figure is :func:`~lab.backtest.metrics.compute_metrics` of the bars of its part, joined end to end. The
+families of a portfolio are in :mod:`lab.backtest.attribution`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -75,13 +77,13 @@ def by_hour(ts: pl.Series, bars: Bars, *, timeframe: str | Timeframe) -> pl.Data
     return _parts("hour", ts.dt.hour().cast(pl.Int64), bars, timeframe)
 
 
-def regimes(close: Array, *, window: int = 90, threshold: float = 0.2) -> list[str]:
+def regimes(close: Array, *, window: int = 90, threshold: float = 0.2) -> list[str | None]:
     """Return the regime of every bar from the closes known before it opens.
 
     A bar is ``bull`` where the market rose by more than `threshold` over the `window` bars before it,
     ``bear`` where it fell by more than ``threshold / (1 + threshold)`` (the fall that undoes such a rise),
-    else ``sideways``; also where there are not as many bars before it. Nothing of the bar itself is used, so
-    that the regimes can be told live.
+    else ``sideways``; None where that is not known, for want of bars before it. Nothing of the bar itself is
+    used, so that the regimes can be told live.
 
     Parameters
     ----------
@@ -95,24 +97,27 @@ def regimes(close: Array, *, window: int = 90, threshold: float = 0.2) -> list[s
     Examples
     --------
     >>> regimes(np.array([1.0, 1.5, 1.5, 1.5, 1.0]), window=1)
-    ['sideways', 'sideways', 'bull', 'sideways', 'sideways']
+    [None, None, 'bull', 'sideways', 'sideways']
     """
     if window < 1 or not threshold > 0:
         raise ConfigError(f"regimes: window {window}, threshold {threshold}; expected 1 or more and above 0")
-    found = ["sideways"] * len(close)
+    found: list[str | None] = [None] * len(close)
     for t in range(window + 1, len(close)):
         change = close[t - 1] / close[t - 1 - window] - 1.0
         if change > threshold:
             found[t] = "bull"
         elif change < 1.0 / (1.0 + threshold) - 1.0:
             found[t] = "bear"
+        elif not math.isnan(change):
+            found[t] = "sideways"
     return found
 
 
-def by_regime(labels: list[str], bars: Bars, *, timeframe: str | Timeframe) -> pl.DataFrame:
+def by_regime(labels: Sequence[str | None], bars: Bars, *, timeframe: str | Timeframe) -> pl.DataFrame:
     """Return the metrics of all bars of each regime, joined end to end; `labels` as of :func:`regimes`.
 
     Drawdowns run across the seams: they are those of somebody who was in the market in that regime alone.
+    Bars whose regime is not known (None) are in no row.
     """
     return _parts("regime", pl.Series(labels, dtype=pl.String), bars, timeframe)
 
@@ -214,8 +219,8 @@ def _parts(name: str, label: pl.Series, bars: Bars, timeframe: str | Timeframe) 
         raise FrameError(f"{len(label)} labels for {len(bars)} bars; give one per bar")
     year = Timeframe.parse(timeframe).periods_per_year
     rows = []
-    for value in label.unique().sort():
-        here = (label == value).to_numpy()
+    for value in label.drop_nulls().unique().sort():
+        here = (label == value).fill_null(False).to_numpy()
         part = Bars(*(frozen(x[here]) for x in (bars.returns, bars.turnover, bars.cost, bars.exposure)))
         rows.append({name: value, **compute_metrics(part, periods_per_year=year)})
     schema: dict[str, Any] = {name: label.dtype, **dict.fromkeys(METRICS, pl.Float64)}

@@ -47,17 +47,21 @@ def test_hours_are_those_the_bars_open_in() -> None:
 def test_regimes_know_nothing_of_their_own_bar() -> None:
     close = 100 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.05, 400)))
     labels = regimes(close, window=30)
-    assert set(labels) == {"bull", "bear", "sideways"}
+    assert set(labels) == {None, "bull", "bear", "sideways"}
     for t in (100, 250):
         changed = close.copy()
         changed[t:] *= 5.0
         assert regimes(changed, window=30)[: t + 1] == labels[: t + 1]
     rising = regimes(1.01 ** np.arange(200.0), window=90)
-    assert rising[:91] == ["sideways"] * 91
+    assert rising[:91] == [None] * 91
     assert set(rising[91:]) == {"bull"}
     assert set(regimes(0.99 ** np.arange(200.0), window=90)[91:]) == {"bear"}
     table = by_regime(labels, Bars.from_returns(np.full(400, 0.001)), timeframe="1d")
-    assert dict(table.select("regime", "bars").rows()) == {name: labels.count(name) for name in set(labels)}
+    known = set(labels) - {None}
+    assert dict(table.select("regime", "bars").rows()) == {name: labels.count(name) for name in known}
+    hole = 1.01 ** np.arange(200.0)
+    hole[120] = np.nan
+    assert [t for t, label in enumerate(regimes(hole, window=90)) if label is None] == [*range(91), 121]
     with pytest.raises(FrameError, match="399 labels for 400 bars"):
         by_regime(labels[1:], Bars.from_returns(np.zeros(400)), timeframe="1d")
 
