@@ -107,6 +107,13 @@ class HashChain:
         if count - snapshot.lines not in {0, 1} or recorded != snapshot.head:
             raise self._altered_end(f"{count} lines found, {snapshot.lines} recorded")
 
+    def end(self) -> str:
+        """Return the hash of the last line, compared with the recorded head; no other line is read."""
+        if not self.path.parent.exists():
+            return GENESIS
+        with self._locked():
+            return self._end()[1]
+
     def _snapshot(self) -> _Snapshot:
         if not self.path.parent.exists():
             return _Snapshot(0, 0, GENESIS)

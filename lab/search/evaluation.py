@@ -6,25 +6,26 @@ import itertools
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.backtest import Bars, ExecutionPrices, compute_metrics, simulate_weights
+from lab.backtest import Bars, ExecutionPrices, compute_metrics, run_backtest, simulate_weights
 from lab.core.errors import ConfigError, InsufficientHistoryError
 from lab.core.feature import Feature
 from lab.core.panel import Panel
 from lab.features import compute
 from lab.risk import Limits
+from lab.search.objectives import FIGURES
 from lab.strategies import Choice, Dimension, StrategyInstance, decide_on_features
 
-__all__ = ["CASH", "FIGURES", "Outcome", "Window", "longest_lookback"]
+__all__ = ["CASH", "FIGURES", "Outcome", "SearchEngine", "Window", "longest_lookback"]
 
 Array = NDArray[np.float64]
 
 CASH: Final = 10_000.0
-FIGURES: Final = ("sharpe", "total_return", "max_drawdown", "turnover", "time_in_market")
+SearchEngine = Literal["fused", "vectorbt"]
 # Features kept for later trials on the same window; 64 of 33 markets x 5,000 bars are 84 MB.
 _KEPT_FEATURES: Final = 64
 
@@ -38,7 +39,8 @@ class Outcome:
     returns : ndarray, shape (n,)
         Simple returns of the counted bars, costs included.
     figures : tuple of float
-        :data:`FIGURES` of those bars; the Sharpe ratio annualised, and 0 for a set that never moves.
+        :data:`FIGURES` of those bars; ratios annualised, and 0 where they have no value: a set that never
+        moves.
     """
 
     returns: Array
@@ -46,7 +48,7 @@ class Outcome:
 
     @property
     def sharpe(self) -> float:
-        """Annualised Sharpe ratio, the objective."""
+        """Annualised Sharpe ratio."""
         return self.figures[0]
 
 
@@ -68,6 +70,8 @@ class Window:
         For the strategy, costs and limits.
     counted : ndarray of int64, optional
         Positions of the bars whose returns count; all of the window by default.
+    engine : {"fused", "vectorbt"}
+        What simulates; vectorbt is a hundred times slower and there to check.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Window:
         warm_up: int,
         instance: StrategyInstance,
         counted: NDArray[np.int64] | None = None,
+        engine: SearchEngine = "fused",
     ) -> None:
         self.panel = panel.rows(start, stop)
         self._context = panel.rows(start - warm_up, stop)
@@ -86,7 +91,9 @@ class Window:
         self._prices = ExecutionPrices.from_panel(self.panel)
         self._strategy = instance.strategy
         self._costs = instance.costs
+        self._risk = instance.risk
         self._limits = Limits.from_settings(instance.risk, instance.costs, panel.markets)
+        self._engine = engine
         complete = counted is None or len(counted) == stop - start
         self._counted = None if complete or counted is None else counted - start
         self._features: dict[Feature, Array] = {}
@@ -113,16 +120,24 @@ class Window:
 
     def evaluate(self, instance: StrategyInstance) -> Outcome:
         """Simulate `instance` on the window, from cash, with its costs and limits."""
-        simulation = simulate_weights(
-            self._prices, self.weights(instance), costs=self._costs, limits=self._limits, cash=CASH
-        )
-        bars, metrics = simulation.bars, simulation.metrics
+        bars, metrics = self._simulated(self.weights(instance))
         if self._counted is not None:
             bars = _chosen(bars, self._counted)
             metrics = compute_metrics(bars, periods_per_year=self.panel.timeframe.periods_per_year)
         # A set that never trades has no Sharpe ratio; it earned nothing and risked nothing.
         figures = tuple(0.0 if np.isnan(metrics[name]) else metrics[name] for name in FIGURES)
         return Outcome(bars.returns, figures)
+
+    def _simulated(self, weights: Array) -> tuple[Bars, Mapping[str, float]]:
+        if self._engine == "vectorbt":
+            result = run_backtest(
+                self.panel, weights, costs=self._costs, risk=self._risk, cash=CASH, engine="vectorbt"
+            )
+            return result.bars, result.metrics
+        simulation = simulate_weights(
+            self._prices, weights, costs=self._costs, limits=self._limits, cash=CASH
+        )
+        return simulation.bars, simulation.metrics
 
     def _feature(self, feature: Feature) -> Array:
         with self._guard:

@@ -2,115 +2,38 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import Any, Final
+from typing import Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lab.core.errors import ConfigError
-from lab.search.evaluation import FIGURES, Outcome, Window
-from lab.search.proposals import Proposer
+from lab.core.errors import ConfigError, DataError
+from lab.search.evaluation import Outcome, Window
+from lab.search.objectives import Objective
+from lab.search.packed import COMPLETE, INVALID, REPEATED, FoldTrials
+from lab.search.proposals import Proposer, Told
 from lab.search.sketches import sketch
 from lab.search.trials import parameter_hash
-from lab.strategies import Choice, Dimension, StrategyInstance
+from lab.strategies import Dimension, StrategyInstance
 
-__all__ = ["COMPLETE", "FoldTrials", "search_fold"]
+__all__ = ["COMPLETE", "FoldStore", "FoldTrials", "search_fold"]
 
-Array = NDArray[np.float64]
 Proposal = Mapping[str, int | float]
 
-COMPLETE: Final = "complete"
-_REPEATED: Final = "repeated"
-_INVALID: Final = "invalid"
-_STATES: Final = (COMPLETE, _REPEATED, _INVALID)
-_NOTHING: Final = (float("nan"),) * len(FIGURES)
 
+class FoldStore(Protocol):
+    """Where a fold's progress outlives its process."""
 
-class FoldTrials:
-    """The trials of one fold as packed columns: about 100 bytes each, so that memory hardly grows with them.
+    def read(self) -> pl.DataFrame | None:
+        """Return the rows stored so far, None without any."""
+        ...
 
-    Parameters
-    ----------
-    space : mapping of str to Range or Choice
-        What varies.
-    """
-
-    def __init__(self, space: Mapping[str, Dimension]) -> None:
-        self._whole = {name: _is_whole(space[name]) for name in sorted(space)}
-        self._values = array("d")
-        self._figures = array("d")
-        self._states = bytearray()
-        self._hashes = bytearray()
-        self.sketches: list[NDArray[np.float16]] = []
-
-    def __len__(self) -> int:
-        return len(self._states)
-
-    def add(self, proposal: Proposal, state: str, figures: tuple[float, ...], name: str) -> None:
-        """Append one trial."""
-        self._values.extend(float(proposal[key]) for key in self._whole)
-        self._figures.extend(figures)
-        self._states.append(_STATES.index(state))
-        self._hashes += bytes.fromhex(name)
-
-    @property
-    def complete(self) -> list[int]:
-        """Numbers of the trials that were evaluated, each set once."""
-        return [number for number, state in enumerate(self._states) if _STATES[state] == COMPLETE]
-
-    @property
-    def figures(self) -> Array:
-        """:data:`FIGURES` of every trial, shape (trials, figures)."""
-        return np.array(self._figures).reshape(len(self), len(FIGURES))
-
-    def hash_of(self, number: int) -> str:
-        """Return the hash of all parameters of one trial."""
-        size = len(self._hashes) // len(self)
-        return self._hashes[number * size : (number + 1) * size].hex()
-
-    def proposal(self, number: int) -> dict[str, int | float]:
-        """Return the parameters of one trial that vary."""
-        width = len(self._whole)
-        values = self._values[number * width : (number + 1) * width]
-        return {
-            name: int(value) if whole else value
-            for (name, whole), value in zip(self._whole.items(), values, strict=True)
-        }
-
-    def best(self) -> int:
-        """Return the number of the trial with the highest Sharpe ratio, the earliest of equal ones.
-
-        Raises
-        ------
-        ConfigError
-            If no set could be evaluated.
-        """
-        numbers = self.complete
-        if not numbers:
-            raise ConfigError(
-                f"search: none of {len(self)} proposed parameter sets is valid; narrow the search space"
-            )
-        return numbers[int(np.argmax(self.figures[numbers, 0]))]
-
-    def frame(self, fold: int) -> pl.DataFrame:
-        """Return the trials as a table, one row each; integer parameters stay integers."""
-        count, figures = len(self), self.figures
-        values = np.array(self._values).reshape(count, len(self._whole))
-        columns: dict[str, Any] = {
-            "fold": pl.Series(np.full(count, fold, dtype=np.int32)),
-            "number": pl.Series(np.arange(count, dtype=np.int32)),
-            "state": [_STATES[state] for state in self._states],
-        }
-        for position, (name, whole) in enumerate(self._whole.items()):
-            column = pl.Series(np.ascontiguousarray(values[:, position]))
-            columns[f"parameter_{name}"] = column.cast(pl.Int64) if whole else column
-        for position, name in enumerate(FIGURES):
-            columns[name] = pl.Series(np.ascontiguousarray(figures[:, position]))
-        return pl.DataFrame(columns)
+    def offer(self, found: FoldTrials, *, finished: bool = False) -> None:
+        """Store what is new, at once or when it is worth a file."""
+        ...
 
 
 def search_fold(
@@ -123,6 +46,8 @@ def search_fold(
     bars: NDArray[np.int64],
     executor: Executor | None,
     advanced: Callable[[int], None],
+    objective: Objective | None = None,
+    store: FoldStore | None = None,
 ) -> FoldTrials:
     """Try up to `trials` parameter sets on `window`.
 
@@ -138,9 +63,25 @@ def search_fold(
         Absolute numbers of the bars that count, for the sketches.
     advanced : callable
         Told how many trials were done, batch by batch.
+    objective : Objective, optional
+        What is maximised; the Sharpe ratio by default.
+    store : FoldStore, optional
+        Batches that it holds are not evaluated again: the sampler is asked for them and told their scores,
+        and so is in the state that it had.
+
+    Raises
+    ------
+    DataError
+        If the stored sets are not those that the sampler proposes.
     """
+    objective = Objective() if objective is None else objective
     found = FoldTrials(space)
-    known: dict[str, tuple[float, ...]] = {}
+    if store is not None and (rows := store.read()) is not None:
+        found.restore(rows)
+        advanced(len(found))
+        if len(found) < trials:
+            _replay(proposer, found, objective, trials)
+    known = {found.hash_of(number): number for number in found.complete}
     evaluate = map if executor is None else executor.map
     while len(found) < trials:
         proposals = proposer.ask(min(proposer.batch_size, trials - len(found)))
@@ -149,20 +90,63 @@ def search_fold(
         candidates = [_candidate(instance, proposal) for proposal in proposals]
         fresh = {name: one for name, one in candidates if one is not None and name not in known}
         outcomes: list[Outcome] = list(evaluate(window.evaluate, fresh.values()))
+        first = len(found)
+        _add(found, known, proposals, candidates, dict(zip(fresh, outcomes, strict=True)), objective)
         if outcomes:
-            found.sketches.append(sketch(np.stack([one.returns for one in outcomes]), bars))
-        new = {name: outcome.figures for name, outcome in zip(fresh, outcomes, strict=True)}
-        for proposal, (name, one) in zip(proposals, candidates, strict=True):
-            if one is None:
-                found.add(proposal, _INVALID, _NOTHING, name)
-            elif name in known:
-                found.add(proposal, _REPEATED, known[name], name)
-            else:
-                known[name] = new[name]
-                found.add(proposal, COMPLETE, known[name], name)
-        proposer.tell([None if one is None else known[name][0] for name, one in candidates])
+            found.sketched(sketch(np.stack([one.returns for one in outcomes]), bars))
+        proposer.tell(_told(found, objective, first, len(found)))
         advanced(len(proposals))
+        if store is not None:
+            store.offer(found)
+    if store is not None:
+        store.offer(found, finished=True)
     return found
+
+
+def _add(
+    found: FoldTrials,
+    known: dict[str, int],
+    proposals: Sequence[Proposal],
+    candidates: Sequence[tuple[str, StrategyInstance | None]],
+    outcomes: Mapping[str, Outcome],
+    objective: Objective,
+) -> None:
+    for proposal, (name, one) in zip(proposals, candidates, strict=True):
+        if one is None:
+            found.add(proposal, INVALID, name)
+        elif name in known:
+            earlier = known[name]
+            found.add(proposal, REPEATED, name, found.figures_of(earlier), found.score_of(earlier))
+        else:
+            known[name] = len(found)
+            outcome = outcomes[name]
+            score = objective.score(outcome.figures, outcome.returns)
+            found.add(proposal, COMPLETE, name, outcome.figures, score)
+
+
+def _told(found: FoldTrials, objective: Objective, first: int, stop: int) -> list[Told]:
+    return [
+        None
+        if found.state_of(number) == INVALID
+        else objective.told(found.score_of(number), found.figures_of(number))
+        for number in range(first, stop)
+    ]
+
+
+def _replay(proposer: Proposer, found: FoldTrials, objective: Objective, trials: int) -> None:
+    """Bring a fresh sampler to the state that it had after the trials found."""
+    done = 0
+    while done < len(found):
+        proposals = proposer.ask(min(proposer.batch_size, trials - done))
+        stop = done + len(proposals)
+        stored = [found.proposal(number) for number in range(done, min(stop, len(found)))]
+        if not proposals or stored != [dict(one) for one in proposals]:
+            raise DataError(
+                "search: the stored progress of this tune holds other parameter sets than the sampler "
+                "proposes; remove the folder data/tunes and run it again"
+            )
+        proposer.tell(_told(found, objective, done, stop))
+        done = stop
 
 
 def _candidate(instance: StrategyInstance, proposal: Proposal) -> tuple[str, StrategyInstance | None]:
@@ -172,9 +156,3 @@ def _candidate(instance: StrategyInstance, proposal: Proposal) -> tuple[str, Str
     except ConfigError:
         return parameter_hash(proposal), None
     return parameter_hash(candidate.params.model_dump(mode="json")), candidate
-
-
-def _is_whole(dimension: Dimension) -> bool:
-    if isinstance(dimension, Choice):
-        return all(isinstance(option, int) for option in dimension.options)
-    return dimension.is_integer

@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lab.backtest import BacktestResult
+from lab.search.objectives import FIGURES
 from lab.search.result import WalkForwardResult
 from lab.search.session import Fold, Search
 from lab.validation.overfitting import (
@@ -20,7 +21,7 @@ from lab.validation.overfitting import (
 
 __all__ = ["judge"]
 
-# Sets that the probability of overfitting is estimated from, evenly chosen when there are more.
+# Sets that the probability of overfitting is estimated from.
 _OVERFITTING_SETS: Final = 1_000
 _BLOCKS: Final = 16
 
@@ -53,6 +54,7 @@ def judge(search: Search, folds: list[Fold]) -> WalkForwardResult:
         engine_difference=_largest(kept),
         status="OK" if all(run.status == "OK" for run in kept) else "FAILED",
         seed=search.seed,
+        progress=None if search.checkpoint is None else search.checkpoint.folder,
     )
 
 
@@ -67,7 +69,8 @@ def _row(search: Search, fold: Fold) -> dict[str, Any]:
         "test_bars": len(fold.test),
         "trials": len(fold.trials.complete),
         **{f"parameter_{name}": value for name, value in fold.trials.proposal(best).items()},
-        "train_sharpe": float(fold.trials.figures[best, 0]),
+        "train_score": fold.trials.score_of(best),
+        "train_sharpe": fold.trials.figures_of(best)[FIGURES.index("sharpe")],
         "test_sharpe": _or_zero(fold.tested.metrics["sharpe"]),
         "test_total_return": fold.tested.metrics["total_return"],
         "test_max_drawdown": fold.tested.metrics["max_drawdown"],
@@ -77,15 +80,9 @@ def _row(search: Search, fold: Fold) -> dict[str, Any]:
 
 def _overfitting(search: Search, folds: list[Fold]) -> NDArray[np.float64] | None:
     """Logits of overfitting over the distinct sets, each run once over all bars after the warm-up."""
-    distinct: dict[str, tuple[Fold, int]] = {}
-    for fold in folds:
-        for number in fold.trials.complete:
-            distinct.setdefault(fold.trials.hash_of(number), (fold, number))
-    if len(distinct) < 2:
+    chosen = _distinct(folds)
+    if len(chosen) < 2:
         return None
-    sets = list(distinct.values())
-    count = min(len(sets), _OVERFITTING_SETS)
-    chosen = [sets[index * len(sets) // count] for index in range(count)]
     window = search.window(search.warm_up, len(search.panel) - 1)
     blocks = min(_BLOCKS, len(window.panel) // 4 * 2)
 
@@ -96,6 +93,22 @@ def _overfitting(search: Search, folds: list[Fold]) -> NDArray[np.float64] | Non
 
     run = map if search.executor is None else search.executor.map
     return overfit_logits(BlockMoments.concatenate(list(run(moments, chosen))))
+
+
+def _distinct(folds: list[Fold]) -> list[tuple[Fold, int]]:
+    """Return where the distinct sets were first tried; where there are too many, those with the least hashes.
+
+    Hashes have nothing to do with results, so that this is a fair sample, and it needs no memory of the rest.
+    """
+    hashes = np.concatenate([fold.trials.hashes for fold in folds])
+    starts = np.cumsum([0, *(len(fold.trials) for fold in folds)])
+    complete = np.concatenate(
+        [start + fold.trials.complete for start, fold in zip(starts, folds, strict=False)]
+    )
+    _, first = np.unique(hashes[complete], return_index=True)
+    places = np.sort(complete[first[:_OVERFITTING_SETS]])
+    of_fold = np.searchsorted(starts, places, side="right") - 1
+    return [(folds[fold], int(place - starts[fold])) for fold, place in zip(of_fold, places, strict=True)]
 
 
 def _largest(runs: list[BacktestResult]) -> float:

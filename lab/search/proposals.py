@@ -1,25 +1,27 @@
-"""Which parameter sets to try next: Optuna's samplers and a grid, asked and told in batches."""
+"""Which parameter sets to try next: Optuna's samplers, a quasi-random sequence and a grid, in batches."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lab.core.errors import ConfigError
+from lab.search.samplers import OptunaProposer
 from lab.strategies import Choice, Dimension
 
-__all__ = ["GridProposer", "OptunaProposer", "Proposer", "SamplerName", "proposer_of"]
+__all__ = ["GridProposer", "Proposer", "QuasiRandomProposer", "SamplerName", "Told", "proposer_of"]
 
 Number = int | float
 Proposal = dict[str, Number]
-SamplerName = Literal["tpe", "random", "grid"]
+SamplerName = Literal["tpe", "random", "grid", "qmc", "cmaes", "nsga2"]
+# One objective or several, higher is better; None for a set that could not be evaluated.
+Told = float | tuple[float, ...] | None
 
 # Sets asked for before any is told: part of the result's definition, so never tied to the number of workers.
-# Small where the sampler learns, large where it does not.
-_LEARNING_BATCH: Final = 8
 _BLIND_BATCH: Final = 64
 
 
@@ -32,51 +34,49 @@ class Proposer(Protocol):
         """Return the next `count` sets."""
         ...
 
-    def tell(self, values: Sequence[float | None]) -> None:
-        """Report the objective of the sets last asked for; None for one that could not be evaluated."""
+    def tell(self, values: Sequence[Told]) -> None:
+        """Report the objectives of the sets last asked for."""
         ...
 
 
-class OptunaProposer:
-    """Optuna's TPE or random sampler, in memory.
-
-    TPE with the constant-liar strategy, so that the sets of one batch differ. One study, one thread.
+class QuasiRandomProposer:
+    """Points of a scrambled Sobol sequence: spread more evenly than random ones, without a memory.
 
     Parameters
     ----------
     space : mapping of str to Range or Choice
-    sampler : {"tpe", "random"}
     seed : int
+        Of the scrambling (Owen's, as in :class:`scipy.stats.qmc.Sobol`).
+
+    References
+    ----------
+    .. [1] J. Bergstra, Y. Bengio, "Random search for hyper-parameter optimization", JMLR 13 (2012).
     """
 
-    def __init__(self, space: Mapping[str, Dimension], sampler: Literal["tpe", "random"], seed: int) -> None:
-        import optuna
+    def __init__(self, space: Mapping[str, Dimension], seed: int) -> None:
+        from scipy.stats import qmc
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        chosen: optuna.samplers.BaseSampler = (
-            optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-            if sampler == "tpe"
-            else optuna.samplers.RandomSampler(seed=seed)
-        )
-        self._failed = optuna.trial.TrialState.FAIL
-        self._study = optuna.create_study(direction="maximize", sampler=chosen)
-        self._distributions = {name: _distribution(space[name]) for name in sorted(space)}
-        self._pending: list[Any] = []
-        self.batch_size = _LEARNING_BATCH if sampler == "tpe" else _BLIND_BATCH
+        self._space = {name: space[name] for name in sorted(space)}
+        self._sequence = qmc.Sobol(len(space), scramble=True, rng=np.random.default_rng(seed))
+        self._points: NDArray[np.float64] = np.empty((0, len(space)))
+        self.batch_size = _BLIND_BATCH
 
     def ask(self, count: int) -> list[Proposal]:
         """Return the next `count` sets."""
-        self._pending = [self._study.ask(self._distributions) for _ in range(count)]
-        return [dict(trial.params) for trial in self._pending]
+        while len(self._points) < count:
+            # Powers of two at a time, so that the sequence stays balanced.
+            self._points = np.vstack([self._points, self._sequence.random(_BLIND_BATCH)])
+        chosen, self._points = self._points[:count], self._points[count:]
+        return [
+            {
+                name: _at(dimension, float(u))
+                for (name, dimension), u in zip(self._space.items(), row, strict=True)
+            }
+            for row in chosen
+        ]
 
-    def tell(self, values: Sequence[float | None]) -> None:
-        """Report the objective of the sets last asked for."""
-        for trial, value in zip(self._pending, values, strict=True):
-            if value is None:
-                self._study.tell(trial, state=self._failed)
-            else:
-                self._study.tell(trial, value)
-        self._pending = []
+    def tell(self, values: Sequence[Told]) -> None:
+        """Do nothing: the sequence is fixed."""
 
 
 class GridProposer:
@@ -116,7 +116,7 @@ class GridProposer:
         self._next = stop
         return chosen
 
-    def tell(self, values: Sequence[float | None]) -> None:
+    def tell(self, values: Sequence[Told]) -> None:
         """Do nothing: a grid learns nothing."""
 
     def _combination(self, index: int) -> Proposal:
@@ -127,8 +127,10 @@ class GridProposer:
         return dict(reversed(chosen.items()))
 
 
-def proposer_of(sampler: SamplerName, space: Mapping[str, Dimension], *, trials: int, seed: int) -> Proposer:
-    """Return the proposer called `sampler`.
+def proposer_of(
+    sampler: SamplerName, space: Mapping[str, Dimension], *, trials: int, seed: int, objectives: int = 1
+) -> Proposer:
+    """Return the proposer called `sampler`; `objectives` is how many it is told of every set.
 
     Raises
     ------
@@ -139,24 +141,23 @@ def proposer_of(sampler: SamplerName, space: Mapping[str, Dimension], *, trials:
         raise ConfigError("search: the strategy declares no parameter to vary; its space is empty")
     if sampler == "grid":
         return GridProposer(space, trials)
-    if sampler in {"tpe", "random"}:
-        return OptunaProposer(space, sampler, seed)
-    raise ConfigError(f"search: sampler {sampler!r} unknown; expected tpe, random or grid")
+    if sampler == "qmc":
+        return QuasiRandomProposer(space, seed)
+    if sampler in get_args(SamplerName):
+        return OptunaProposer(space, sampler, seed, objectives=objectives)
+    raise ConfigError(f"search: sampler {sampler!r} unknown; expected {', '.join(get_args(SamplerName))}")
 
 
-def _distribution(dimension: Dimension) -> Any:
-    from optuna import distributions
-
-    if isinstance(dimension, Choice):
-        return distributions.CategoricalDistribution(dimension.options)
-    if dimension.is_integer:
-        step = 1 if dimension.step is None else int(dimension.step)
-        return distributions.IntDistribution(
-            int(dimension.low), int(dimension.high), log=dimension.log, step=step
-        )
-    return distributions.FloatDistribution(
-        float(dimension.low), float(dimension.high), log=dimension.log, step=dimension.step
-    )
+def _at(dimension: Dimension, share: float) -> Number:
+    """Return the value that lies at `share` (0 <= share < 1) of a dimension, its values equally likely."""
+    values = _finite_values(dimension)
+    if isinstance(dimension, Choice) or (values is not None and not dimension.log):
+        values = dimension.values()
+        return values[int(share * len(values))]
+    if not dimension.log:
+        return float(dimension.low + share * (dimension.high - dimension.low))
+    value = float(dimension.low) * (float(dimension.high) / float(dimension.low)) ** share
+    return min(max(round(value), int(dimension.low)), int(dimension.high)) if dimension.is_integer else value
 
 
 def _axes(space: Mapping[str, Dimension], trials: int) -> dict[str, tuple[Number, ...]]:

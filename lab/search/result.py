@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,12 +26,13 @@ class WalkForwardResult:
     folds : polars.DataFrame
         One row per fold: ``fold``; ``train_start, train_end, test_start, test_end`` (opening times of first
         and last bars); ``train_bars, test_bars`` counted; ``trials`` that could be evaluated;
-        ``parameter_<name>`` of the winner; ``train_sharpe, test_sharpe, test_total_return,
+        ``parameter_<name>`` of the winner; ``train_score``; ``train_sharpe, test_sharpe, test_total_return,
         test_max_drawdown`` of its own runs from cash; ``engine_difference`` of those runs.
     trials : polars.DataFrame
         One row per trial: ``fold, number, state`` (``complete``; ``repeated``: same parameters as an earlier
-        trial of the fold; ``invalid``: refused by the parameter model), ``parameter_<name>``, and sharpe,
-        total_return, max_drawdown, turnover, time_in_market on the training bars.
+        trial of the fold; ``invalid``: refused by the parameter model), ``parameter_<name>``, ``score`` (what
+        is maximised), and sharpe, calmar, total_return, max_drawdown, turnover, time_in_market on the
+        training bars.
     oos : BacktestResult
         The stitched out-of-sample path: every test bar's weights come from its fold's winner, simulated in
         one run from cash by both engines.
@@ -60,6 +62,8 @@ class WalkForwardResult:
     status : str
         ``OK``, or ``FAILED`` where any of those results is.
     seed : int
+    progress : pathlib.Path or None
+        Where the search stored its progress; :func:`lab.search.discard` removes it once the result is kept.
     """
 
     folds: pl.DataFrame
@@ -78,3 +82,4 @@ class WalkForwardResult:
     engine_difference: float
     status: str
     seed: int
+    progress: Path | None = None

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from lab.backtest import BacktestResult, run_backtest
 from lab.core.panel import Panel
-from lab.search.evaluation import CASH, Window
-from lab.search.fold import FoldTrials
+from lab.search.checkpoint import Checkpoint
+from lab.search.evaluation import CASH, SearchEngine, Window
 from lab.search.ledger import TrialCounter
+from lab.search.packed import FoldTrials
 from lab.search.trials import DataIdentity
 from lab.strategies import Dimension, StrategyInstance
 
@@ -51,11 +52,19 @@ class Search:
     identity: DataIdentity
     content_hash: str
     executor: Executor | None
+    engine: SearchEngine = "fused"
+    checkpoint: Checkpoint | None = None
 
     def window(self, first: int, last: int, counted: Positions | None = None) -> Window:
         """Return the window of bars `first` to `last`, both included."""
         return Window(
-            self.panel, first, last + 1, warm_up=self.warm_up, instance=self.instance, counted=counted
+            self.panel,
+            first,
+            last + 1,
+            warm_up=self.warm_up,
+            instance=self.instance,
+            counted=counted,
+            engine=self.engine,
         )
 
     def run(self, window: Window, weights: Array) -> BacktestResult:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.core.errors import ConfigError
-from lab.core.hashing import digest
-from lab.core.market import Market
 from lab.core.panel import Panel
+from lab.search.identity import DataIdentity, cost_hash, panel_hash, parameter_hash, risk_hash
 from lab.search.sketches import SKETCH_SIZE
 from lab.strategies import StrategyInstance
 from lab.validation.overfitting import SharpeStatistics, deflated_sharpe_ratio, expected_max_sharpe
@@ -22,53 +21,15 @@ __all__ = [
     "DataIdentity",
     "Judgement",
     "TrialBatch",
+    "cost_hash",
     "distinct_trials",
     "judge_batches",
     "panel_hash",
     "parameter_hash",
+    "risk_hash",
 ]
 
-_HASH_DIGITS: Final = 32
-
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class DataIdentity:
-    """Which data a trial looked at: where from, which markets, which bars.
-
-    The content is not part of it: tomorrow's bars, or a corrected one, do not make the trials so far undone.
-
-    Parameters
-    ----------
-    source : str
-        Exchanges of the markets, joined by ``+``.
-    markets : tuple of str
-        Sorted by name.
-    timeframe : str
-
-    Examples
-    --------
-    >>> identity = DataIdentity.of(["binance:ETH/USDT", "binance:BTC/USDT"], "1d")
-    >>> identity.source, identity.markets
-    ('binance', ('binance:BTC/USDT', 'binance:ETH/USDT'))
-    """
-
-    source: str
-    markets: tuple[str, ...]
-    timeframe: str
-
-    @classmethod
-    def of(cls, markets: Iterable[str], timeframe: object) -> DataIdentity:
-        """Return the identity of `markets`, in whatever order they are named."""
-        names = tuple(sorted(set(markets)))
-        exchanges = sorted({Market.parse(name).exchange for name in names})
-        return cls("+".join(exchanges), names, str(timeframe))
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the three parts."""
-        return digest([self.source, list(self.markets), self.timeframe])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,8 +108,8 @@ class TrialBatch:
             content_hash=panel_hash(panel) if content_hash is None else content_hash,
             window=(str(panel.ts[positions[0]]), str(panel.ts[positions[-1]])),
             n_observations=len(positions),
-            cost_hash=parameter_hash({"fee": instance.costs.fee, "slippage": instance.costs.slippage}),
-            risk_hash=parameter_hash(instance.risk.model_dump(mode="json")),
+            cost_hash=cost_hash(instance.costs),
+            risk_hash=risk_hash(instance.risk),
             parameter_hashes=tuple(parameter_hashes),
             sharpes=sharpes,
             sketches=sketches,
@@ -261,22 +222,3 @@ def distinct_trials(batches: Iterable[TrialBatch]) -> Iterator[tuple[TrialBatch,
             if key not in seen:
                 seen.add(key)
                 yield batch, place
-
-
-def parameter_hash(parameters: Mapping[str, Any]) -> str:
-    """Return the hash that stands for a set of parameters, costs or limits: 32 hex digits.
-
-    Examples
-    --------
-    >>> parameter_hash({"slow": 50, "fast": 10}) == parameter_hash({"fast": 10, "slow": 50})
-    True
-    """
-    return digest(dict(parameters))[:_HASH_DIGITS]
-
-
-def panel_hash(panel: Panel) -> str:
-    """Return the SHA-256 of a panel's bars: grid, markets and every bar column, not the features."""
-    columns = sorted(key for key in panel.fields if isinstance(key, str))
-    head: Sequence[Any] = [str(panel.timeframe), list(panel.markets), columns, panel.bar.tolist()[:1]]
-    parts = [digest(panel.fields[column].tobytes()) for column in columns]
-    return digest([*head, len(panel), *parts])

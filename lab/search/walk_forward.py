@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.core.errors import ConfigError, DataError, InsufficientHistoryError
 from lab.core.panel import Panel
-from lab.search.evaluation import longest_lookback
-from lab.search.fold import FoldTrials, search_fold
+from lab.search.checkpoint import Checkpoint, code_identity
+from lab.search.evaluation import SearchEngine, Window, longest_lookback
+from lab.search.fold import FoldStore, search_fold
 from lab.search.judging import judge
-from lab.search.ledger import MemoryLedger, TrialCounter
+from lab.search.ledger import Ledger, MemoryLedger, TrialCounter
+from lab.search.objectives import Objective
+from lab.search.packed import FoldTrials
 from lab.search.proposals import proposer_of
 from lab.search.result import WalkForwardResult
 from lab.search.session import Fold, Search
@@ -28,6 +33,9 @@ Array = NDArray[np.float64]
 Positions = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
+# Trials of one line of the ledger.
+_LINE: Final = 2_000
+
 
 def walk_forward(
     instance: StrategyInstance,
@@ -39,14 +47,16 @@ def walk_forward(
     workers: int = 1,
     ledger: TrialCounter | None = None,
     progress: Progress | None = None,
+    engine: SearchEngine = "fused",
+    resume: Path | None = None,
 ) -> WalkForwardResult:
     """Tune `instance` on every training window and judge the winner on the bars that follow.
 
     Parameters
     ----------
     instance : StrategyInstance
-        The strategy, its fixed parameters, costs, limits and sampler (``search.sampler``); its family's space
-        is what is searched.
+        The strategy, its fixed parameters, costs, limits, sampler and objective (``search``); its family's
+        space is what is searched.
     panel : Panel
         Bars of the instance's timeframe and at least its markets. The first bars, as many as the longest
         lookback in the space needs, warm features up and belong to no fold; the folds divide the rest.
@@ -62,6 +72,12 @@ def walk_forward(
         Where trials are recorded and counted. Without one they are counted for this call alone.
     progress : callable, optional
         Called with (trials done, trials in all) after every batch.
+    engine : {"fused", "vectorbt"}
+        What simulates the trials. Winners, their tests and the stitched path always run in both.
+    resume : Path, optional
+        Folder for the progress of searches. What a killed process stored there is taken up by the next call
+        with the same arguments, bars and code, whatever its workers, and the result has the same bytes.
+        Once that is kept, :func:`~lab.search.checkpoint.discard` removes the folder that it names.
 
     Returns
     -------
@@ -76,11 +92,14 @@ def walk_forward(
         If the panel has another timeframe or lacks a market.
     ConfigError
         If `trials`, `seed` or `workers` is out of range or no proposed set is valid.
+    LockedError
+        If another process is at work on the same search.
 
     Notes
     -----
     Each window is simulated from cash with decisions at its own closes, so that its first bar is flat; its
-    training Sharpe ratio counts its training bars alone. The highest wins, the earliest of equal ones.
+    score (:class:`~lab.search.objectives.Objective`) counts its training bars alone. The highest wins, the
+    earliest of equal ones.
     Winners run in training and test through both engines, and so does the stitched path of all tests, in
     which positions carry over from fold to fold.
     """
@@ -94,7 +113,13 @@ def walk_forward(
     space = instance.strategy.space
     warm_up = _warm_up(instance, panel, space, splitter)
     folds = [(warm_up + train, warm_up + test) for train, test in splitter.split(len(panel) - warm_up)]
-    with ThreadPoolExecutor(workers) if workers > 1 else nullcontext() as executor:
+    content = panel_hash(panel)
+    with ExitStack() as stack:
+        checkpoint = None
+        if resume is not None:
+            identity = _identity(instance, splitter, trials, seed, engine, content)
+            checkpoint = Checkpoint(resume, identity)
+            stack.enter_context(checkpoint.held())
         search = Search(
             instance=instance,
             panel=panel,
@@ -104,40 +129,40 @@ def walk_forward(
             seed=seed,
             ledger=ledger if ledger is not None else MemoryLedger(),
             identity=DataIdentity.of(instance.markets, instance.timeframe),
-            content_hash=panel_hash(panel),
-            executor=executor,
+            content_hash=content,
+            executor=stack.enter_context(ThreadPoolExecutor(workers)) if workers > 1 else None,
+            engine=engine,
+            checkpoint=checkpoint,
         )
-        advanced = _counter(progress, trials * len(folds))
-        finished = [
-            _run_fold(search, number, train, test, advanced) for number, (train, test) in enumerate(folds)
-        ]
-        return judge(search, finished)
+        return judge(search, _run_folds(search, folds, progress))
+
+
+def _run_folds(
+    search: Search, folds: list[tuple[Positions, Positions]], progress: Progress | None
+) -> list[Fold]:
+    advanced = _counter(progress, search.trials * len(folds))
+    begun = None
+    if search.checkpoint is not None and isinstance(search.ledger, Ledger):
+        begun = search.checkpoint.begin(search.ledger.end)
+    return [
+        _run_fold(search, number, train, test, advanced, begun) for number, (train, test) in enumerate(folds)
+    ]
 
 
 def _run_fold(
-    search: Search, number: int, train: Positions, test: Positions, advanced: Callable[[int], None]
+    search: Search,
+    number: int,
+    train: Positions,
+    test: Positions,
+    advanced: Callable[[int], None],
+    begun: str | None,
 ) -> Fold:
-    instance = search.instance
     window = search.window(int(train[0]), int(train[-1]), train)
-    proposer = proposer_of(
-        instance.search.sampler,
-        search.space,
-        trials=search.trials,
-        seed=int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0]),
-    )
-    found = search_fold(
-        window,
-        instance,
-        proposer,
-        trials=search.trials,
-        space=search.space,
-        bars=search.panel.bar[train],
-        executor=search.executor,
-        advanced=advanced,
-    )
-    winner = instance.with_params(found.proposal(found.best()))
-    search.ledger.append(_batch(search, train, found))
-    found.sketches.clear()
+    store = None if search.checkpoint is None else search.checkpoint.fold(number)
+    found = _searched(search, number, train, window, store, advanced)
+    winner = search.instance.with_params(found.proposal(found.best()))
+    # Only trials that an earlier process finished may be on record already.
+    _record(search, train, found, begun if store is not None and store.complete else None)
     judged = search.window(int(test[0]), int(test[-1]))
     weights = judged.weights(winner)
     return Fold(
@@ -152,17 +177,78 @@ def _run_fold(
     )
 
 
-def _batch(search: Search, train: Positions, found: FoldTrials) -> TrialBatch:
-    numbers = found.complete
-    return TrialBatch.of(
-        search.instance,
-        search.panel,
-        positions=train,
-        parameter_hashes=[found.hash_of(number) for number in numbers],
-        sharpes=found.figures[numbers, 0] / np.sqrt(search.panel.timeframe.periods_per_year),
-        sketches=np.concatenate(found.sketches),
-        content_hash=search.content_hash,
+def _searched(
+    search: Search,
+    number: int,
+    train: Positions,
+    window: Window,
+    store: FoldStore | None,
+    advanced: Callable[[int], None],
+) -> FoldTrials:
+    instance = search.instance
+    objective = Objective.of(instance.search, trials=search.trials, observations=len(train))
+    proposer = proposer_of(
+        instance.search.sampler,
+        search.space,
+        trials=search.trials,
+        seed=int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0]),
+        objectives=1 + len(objective.tradeoffs),
     )
+    return search_fold(
+        window,
+        instance,
+        proposer,
+        trials=search.trials,
+        space=search.space,
+        bars=search.panel.bar[train],
+        executor=search.executor,
+        advanced=advanced,
+        objective=objective,
+        store=store,
+    )
+
+
+def _record(search: Search, train: Positions, found: FoldTrials, begun: str | None) -> None:
+    """Count the fold's trials: in a search taken up again, those that the killed process did not."""
+    numbers, sketches = found.complete, found.sketches
+    for start in range(0, len(numbers), _LINE):
+        part = slice(start, start + _LINE)
+        batch = TrialBatch.of(
+            search.instance,
+            search.panel,
+            positions=train,
+            parameter_hashes=[found.hash_of(number) for number in numbers[part].tolist()],
+            sharpes=found.figures[numbers[part], 0] / np.sqrt(search.panel.timeframe.periods_per_year),
+            sketches=sketches[part],
+            content_hash=search.content_hash,
+        )
+        if begun is not None and isinstance(search.ledger, Ledger):
+            search.ledger.append_once(batch, since=begun)
+        else:
+            search.ledger.append(batch)
+    found.forget_sketches()
+
+
+def _identity(
+    instance: StrategyInstance, splitter: WalkForward, trials: int, seed: int, engine: str, content: str
+) -> dict[str, Any]:
+    return {
+        "family": instance.strategy.family,
+        "version": instance.strategy.version,
+        "space": {name: repr(dimension) for name, dimension in instance.strategy.space.items()},
+        "parameters": instance.params.model_dump(mode="json"),
+        "markets": list(instance.markets),
+        "timeframe": str(instance.timeframe),
+        "content": content,
+        "costs": instance.costs.identity(),
+        "risk": instance.risk.model_dump(mode="json"),
+        "search": instance.search.model_dump(mode="json"),
+        "splitter": repr(splitter),
+        "trials": trials,
+        "seed": seed,
+        "engine": engine,
+        **code_identity(instance),
+    }
 
 
 def _warm_up(

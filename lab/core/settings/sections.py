@@ -54,7 +54,21 @@ class SearchSettings(Section):
     splitter: Literal["rolling", "expanding", "anchored"] = Field(
         "rolling", description="how the training window moves; anchored is another name for expanding"
     )
-    sampler: Literal["tpe", "random", "grid"] = Field("tpe", description="how parameter sets are proposed")
+    sampler: Literal["tpe", "random", "grid", "qmc", "cmaes", "nsga2"] = Field(
+        "tpe", description="how parameter sets are proposed; nsga2 weighs the objective against the tradeoffs"
+    )
+    objective: Literal["sharpe", "calmar", "deflated_sharpe"] = Field(
+        "sharpe", description="figure of the training bars that is maximised, less the penalties"
+    )
+    turnover_penalty: float = Field(
+        0.0, ge=0, le=1_000, description="taken off the objective per unit of turnover (equity per year)"
+    )
+    drawdown_penalty: float = Field(
+        0.0, ge=0, le=1_000, description="taken off the objective per unit of the largest drawdown (1 is all)"
+    )
+    tradeoffs: tuple[Literal["max_drawdown", "turnover"], ...] = Field(
+        ("max_drawdown", "turnover"), min_length=1, description="figures that nsga2 lowers beside the objective"
+    )
     train_bars: int = Field(365, ge=2, description="bars a fold is tuned on")
     test_bars: int = Field(90, ge=1, description="bars a fold is judged on, never seen in tuning")
     purged_bars: int = Field(1, ge=0, description="bars dropped between training and test")

@@ -75,7 +75,7 @@ def test_a_training_window_skips_the_embargo_of_earlier_tests(folds):
 def test_the_earliest_of_the_best_wins(result):
     for row in result.folds.iter_rows(named=True):
         of_fold = result.trials.filter(pl.col("fold") == row["fold"])
-        best = max(of_fold.rows(named=True), key=lambda one: (one["sharpe"], -one["number"]))
+        best = max(of_fold.rows(named=True), key=lambda one: (one["score"], -one["number"]))
         assert parameters_of(row) == parameters_of(best)
         assert row["train_sharpe"] == best["sharpe"]
 

@@ -1,0 +1,131 @@
+"""Progress of a search that outlives its process: finished batches in files, read back by the next one."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from feature_store.atomic import exclusive, write_bytes, write_parquet
+from feature_store.errors import StoreLockedError
+from lab.core.compiled import source_digest
+from lab.core.errors import LockedError
+from lab.core.hashing import digest
+from lab.search.packed import FoldTrials
+from lab.strategies import StrategyInstance
+
+__all__ = ["Checkpoint", "code_identity", "discard"]
+
+SCHEMA: Final = 1
+# What a killed search loses at most, beside the batch under way; a file costs some milliseconds.
+_SECONDS: Final = 1.0
+_LIBRARIES: Final = ("cmaes", "numba", "numpy", "optuna", "scipy", "vectorbt")
+
+
+class Checkpoint:
+    """Blocks of finished trials under ``<parent>/<hash of everything that decides the result>``.
+
+    A search with another identity has another folder, so that stored trials always belong to it. The
+    folder's lock is held while it is used: one search at a time continues it.
+
+    Parameters
+    ----------
+    parent : Path
+        Normally ``data/tunes``.
+    identity : mapping
+        Everything that the result depends on, as JSON values.
+    clock : callable
+        Seconds; when a file is written depends on it, what is found does not.
+    """
+
+    def __init__(
+        self, parent: Path, identity: Mapping[str, Any], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.folder = parent / digest({"schema": SCHEMA, **identity})[:16]
+        self._clock = clock
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder's lock.
+
+        Raises
+        ------
+        LockedError
+            If another search has held it for 30 seconds.
+        """
+        try:
+            with exclusive(self.folder):
+                yield
+        except StoreLockedError as error:
+            raise LockedError(str(error)) from None
+
+    def begin(self, ledger_head: str) -> str:
+        """Return the ledger's head at which this search first began: `ledger_head` if it begins now."""
+        path = self.folder / "begun.json"
+        if not path.exists():
+            write_bytes(path, json.dumps({"ledger_head": ledger_head}).encode())
+        return str(json.loads(path.read_bytes())["ledger_head"])
+
+    def fold(self, number: int) -> _FoldFiles:
+        """Return the files of one fold."""
+        return _FoldFiles(self.folder / f"fold-{number:04d}", self._clock)
+
+
+class _FoldFiles:
+    """``block-000000.parquet`` and so on, in order, each with the trials since the one before.
+
+    `complete` says whether an earlier process stored the whole fold.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._stored = 0
+        self._blocks = 0
+        self._written = clock()
+        self.complete = False
+
+    def read(self) -> pl.DataFrame | None:
+        """Return all rows stored so far, None without any."""
+        blocks = sorted(self._folder.glob("block-*.parquet"))
+        if not blocks:
+            return None
+        rows = pl.concat([pl.read_parquet(block) for block in blocks])
+        self._stored, self._blocks, self.complete = rows.height, len(blocks), True
+        return rows
+
+    def offer(self, found: FoldTrials, *, finished: bool = False) -> None:
+        """Write what is new where the last file is a while ago, and whatever is left at the end."""
+        due = finished or self._clock() - self._written >= _SECONDS
+        if not due or len(found) == self._stored:
+            return
+        write_parquet(self._folder / f"block-{self._blocks:06d}.parquet", found.rows(self._stored))
+        self._stored, self._blocks, self._written = len(found), self._blocks + 1, self._clock()
+        self.complete = False
+
+
+def discard(folder: Path | None) -> None:
+    """Remove the stored progress of a search whose result is kept elsewhere; none if `folder` is None."""
+    if folder is None or not folder.exists():
+        return
+    try:
+        with exclusive(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    except StoreLockedError:
+        return  # the same search runs again already, and will remove it
+
+
+def code_identity(instance: StrategyInstance) -> dict[str, str]:
+    """Return hashes of the sources, and versions of the libraries, that a search's figures come from."""
+    own = Path(__file__).with_name("walk_forward.py")
+    strategy = Path(inspect.getfile(type(instance.strategy)))
+    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"search": source_digest(own), "strategy": source_digest(strategy), **versions}
