@@ -19,6 +19,7 @@ from lab.cli import (
     storage,
     strategy,
     sweeping,
+    validating,
 )
 
 __all__ = ["app", "main"]
@@ -49,6 +50,7 @@ research.register(app)
 reporting.register(app)
 doctor.register(app)
 sweeping.register(app)
+validating.register(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

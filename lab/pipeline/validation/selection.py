@@ -1,0 +1,97 @@
+"""What the choice among many sets does to a result: overfitting, superiority, other paths through history."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.core.errors import MnemoError
+from lab.pipeline.benchmark import buy_and_hold
+from lab.pipeline.validation.candidates import Candidates
+from lab.pipeline.validation.judged import Judged
+from lab.validation.bootstrap import SuperiorityTest, reality_check, spa
+from lab.validation.overfitting import probability_of_backtest_overfitting
+from lab.validation.paths import path_sharpes
+from lab.validation.splits import CombinatorialPurgedCV
+
+__all__ = ["judge_selection"]
+
+Array = NDArray[np.float64]
+
+_FOLDS: Final = 10
+_BLOCKS: Final = 16
+
+
+def judge_selection(
+    judged: Judged, found: Candidates, *, origin: str, seed: int, resamples: int
+) -> dict[str, Any]:
+    """Return what is known of the choice among `found`, as JSON values; null where sets or bars are too few.
+
+    Keys: ``sets, sets_of, pbo, pbo_of, spa, reality_check`` (each with ``cash`` and ``buy_and_hold``), and
+    ``paths``: annualised Sharpe ratios of choosing on the rest of history.
+    """
+    returns = found.compared
+    benchmark = buy_and_hold(judged.inputs.panel, judged.instance.costs).bars.returns[found.warm_up :]
+    against = {"cash": None, "buy_and_hold": benchmark}
+    recorded = judged.recorded.get("pbo")
+    return {
+        "sets": len(found.instances),
+        "sets_of": origin,
+        "pbo": _overfitting(returns) if recorded is None else float(recorded),
+        "pbo_of": origin if recorded is None else "all sets of the search, as recorded",
+        "spa": {
+            name: _superiority(spa(returns, each, seed=seed, resamples=resamples), found)
+            for name, each in against.items()
+            if _differ(returns, each)
+        },
+        "reality_check": {
+            name: reality_check(returns, each, seed=seed, resamples=resamples).p_value
+            for name, each in against.items()
+            if _differ(returns, each)
+        },
+        "paths": _paths(returns, judged.panel.timeframe.periods_per_year),
+    }
+
+
+def _overfitting(returns: Array) -> float | None:
+    blocks = min(_BLOCKS, len(returns) // 4 * 2)
+    if returns.shape[1] < 2 or blocks < 2:
+        return None
+    return probability_of_backtest_overfitting(returns, blocks=blocks)
+
+
+def _superiority(test: SuperiorityTest, found: Candidates) -> dict[str, Any]:
+    return {
+        "p_value": test.p_value,
+        "p_lower": test.p_lower,
+        "p_upper": test.p_upper,
+        "models": test.models,
+        "block_length": test.block_length,
+        "best": found.instances[test.best].params.model_dump(mode="json"),
+    }
+
+
+def _differ(returns: Array, benchmark: Array | None) -> bool:
+    excess = returns if benchmark is None else returns - benchmark[:, None]
+    return len(returns) > 3 and bool((excess.std(axis=0) > 1e-12).any())
+
+
+def _paths(returns: Array, periods_per_year: float) -> dict[str, Any] | None:
+    """Choose on eight tenths of history, judge on the other two, in every combination."""
+    if returns.shape[1] < 2:
+        return None
+    splitter = CombinatorialPurgedCV(_FOLDS, 2, purged_size=1, embargo_size=max(1, len(returns) // 100))
+    try:
+        found = (path_sharpes(returns, splitter) * periods_per_year**0.5).tolist()
+    except MnemoError:  # too few bars for ten folds
+        return None
+    return {
+        "splits": splitter.n_splits,
+        "paths": splitter.n_test_paths,
+        "worst": min(found),
+        "median": statistics.median(found),
+        "best": max(found),
+    }
