@@ -20,6 +20,9 @@ Config = Annotated[
 Start = Annotated[str | None, typer.Option("--start", help="First bar, ISO 8601, UTC.")]
 End = Annotated[str | None, typer.Option("--end", help="Bars before this time, ISO 8601, UTC.")]
 Workers = Annotated[int, typer.Option("--workers", help="Threads; the result does not depend on it.")]
+TrialEngine = Annotated[
+    str, typer.Option("--engine", help="What simulates the trials: fused, or vectorbt, slow and a check.")
+]
 LogTrials = Annotated[
     int,
     typer.Option("--log-trials", help="Best trials that become runs of their own; a table has all.", min=0),
@@ -73,10 +76,18 @@ def _tune(
     start: Start = None,
     end: End = None,
     log_trials: LogTrials = 20,
+    engine: TrialEngine = "fused",
     json: Json = False,
 ) -> None:
-    """Tune a strategy walk-forward; the result is the stitched out-of-sample path."""
+    """Tune a strategy walk-forward; the result is the stitched out-of-sample path.
+
+    A tune that was killed goes on where it was when the same command is given again.
+    """
     from lab.pipeline import tune
+
+    if engine not in ("fused", "vectorbt"):
+        raise ConfigError(f"--engine {engine} not understood: use fused or vectorbt")
+    window = _window(start, end)
 
     with progress() as report:
         run = tune(
@@ -85,8 +96,10 @@ def _tune(
             seed=seed,
             trials=trials,
             workers=workers,
-            **_window(start, end),
+            start=window["start"],
+            end=window["end"],
             log_trials=log_trials,
+            engine="vectorbt" if engine == "vectorbt" else "fused",
             progress=lambda done, total: report(f"tune {config.stem}", done, total),
         )
     document = run.document

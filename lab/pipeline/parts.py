@@ -63,7 +63,7 @@ def _winner(found: WalkForwardResult) -> ChildRecord:
 
 def _best(found: WalkForwardResult, count: int) -> list[ChildRecord]:
     complete = found.trials.filter(pl.col("state") == "complete")
-    best = complete.sort("sharpe", "fold", "number", descending=[True, False, False]).head(count)
+    best = complete.sort("score", "fold", "number", descending=[True, False, False]).head(count)
     return [
         ChildRecord(
             name=f"trial {rank:02d}",

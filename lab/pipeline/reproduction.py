@@ -146,7 +146,8 @@ def _rebuilt(inputs: Inputs | PortfolioInputs, recorded: dict[str, Any], root: P
     ledger = _RecordedLedger(Ledger(root), recorded["ledger_head"])
     if recorded["kind"] == "tune" and isinstance(inputs, Inputs):
         trials, seed = recorded["trials_per_fold"], recorded["seed"]
-        return _of_search(searched(inputs, trials=trials, seed=seed, ledger=ledger))
+        engine = recorded.get("search_engine", "fused")
+        return _of_search(searched(inputs, trials=trials, seed=seed, ledger=ledger, engine=engine))
     done, subject = evaluate(inputs), subject_of(inputs)
     judgement = ledger.judge(subject.family, subject.identity)
     figures = {

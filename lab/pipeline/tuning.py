@@ -21,7 +21,8 @@ from lab.pipeline.parity import certificate_of
 from lab.pipeline.parts import DEFAULT_LOGGED_TRIALS, parameters_of, parts_of
 from lab.pipeline.records import document_of, fingerprint, numbers, provenance_of, tables_of
 from lab.pipeline.subjects import texts_of
-from lab.search import Ledger, WalkForwardResult, walk_forward
+from lab.search import Ledger, WalkForwardResult, discard, walk_forward
+from lab.search.evaluation import SearchEngine
 from lab.search.ledger import TrialCounter
 from lab.strategies import StrategyInstance
 from lab.tracking import RunRecord, Tracker, usage
@@ -80,8 +81,12 @@ def tune(
     end: datetime | None = None,
     log_trials: int = DEFAULT_LOGGED_TRIALS,
     progress: Progress | None = None,
+    engine: SearchEngine = "fused",
 ) -> TuneRun:
     """Tune an instance walk-forward, judge the stitched out-of-sample path and log everything.
+
+    Finished trials are stored under ``data/tunes`` until the run is logged: after a kill, the same call goes
+    on where it was and gives the same result.
 
     Parameters
     ----------
@@ -101,6 +106,8 @@ def tune(
         Trials that become runs of their own, the best in training; all of them are in one table anyway.
     progress : callable, optional
         Called with (trials done, trials in all).
+    engine : {"fused", "vectorbt"}
+        What simulates the trials; winners, tests and the stitched path always run in both.
 
     Raises
     ------
@@ -113,16 +120,29 @@ def tune(
         inputs = load_inputs(config, root=root, start=start, end=end)
         # Before the search, during which its author may go on editing the file.
         text, _ = texts_of(inputs)
+        prepared = time.perf_counter()
         tracker.prepare()
+        prepared -= time.perf_counter()
         trials = inputs.instance.search.trials if trials is None else trials
         found = searched(
-            inputs, trials=trials, seed=seed, ledger=Ledger(root), workers=workers, progress=progress
+            inputs,
+            trials=trials,
+            seed=seed,
+            ledger=Ledger(root),
+            workers=workers,
+            progress=progress,
+            engine=engine,
+            resume=root / "data" / "tunes",
         )
-        record, printed = _record(inputs, text, found, trials, began, log_trials)
+        record, printed = _record(inputs, text, found, trials, began, log_trials, engine)
+    logged = time.perf_counter()
     run_id = tracker.log(record.with_usage(samples))
+    logged -= time.perf_counter()
+    discard(found.progress)
     document = {
         "run_id": run_id,
         **printed,
+        "tracking_seconds": -prepared - logged,
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "seconds": time.perf_counter() - clock,
     }
@@ -137,6 +157,8 @@ def searched(
     ledger: TrialCounter,
     workers: int = 1,
     progress: Progress | None = None,
+    engine: SearchEngine = "fused",
+    resume: Path | None = None,
 ) -> WalkForwardResult:
     """Return the walk-forward search of an instance as its file asks for it: for a tune, and made again."""
     return walk_forward(
@@ -148,17 +170,29 @@ def searched(
         workers=workers,
         ledger=ledger,
         progress=progress,
+        engine=engine,
+        resume=resume,
     )
 
 
 def _record(
-    inputs: Inputs, text: str, found: WalkForwardResult, trials: int, began: datetime, log_trials: int
+    inputs: Inputs,
+    text: str,
+    found: WalkForwardResult,
+    trials: int,
+    began: datetime,
+    log_trials: int,
+    engine: SearchEngine,
 ) -> tuple[RunRecord, dict[str, Any]]:
     benchmark = buy_and_hold(_rows(inputs.panel, found.oos.returns["ts"]), inputs.instance.costs)
     tables = tables_of(inputs, found.oos, benchmark, found.oos_weights)
     judged = _judged(inputs, found, trials, fingerprint(tables, found.oos.metrics))
     document = document_of(inputs, found.oos, benchmark, **judged)
-    document |= {"engine_difference": found.engine_difference, "status": found.status}
+    document |= {
+        "engine_difference": found.engine_difference,
+        "status": found.status,
+        "search_engine": engine,
+    }
     shown = {"deflated_sharpe": found.deflated_sharpe, "n_trials": found.n_trials}
     if found.pbo is not None:
         shown["pbo"] = found.pbo
