@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from lab.backtest import ExecutionPrices, simulate_weights
 from lab.costs import Costs
+from lab.pipeline.validation.figures import annual_sharpe
 from lab.pipeline.validation.judged import Judged
 from lab.risk import Limits
 from lab.search import TrialBatch, panel_hash, parameter_hash, sketch
@@ -104,7 +104,7 @@ class Accounts:
         returns = self.returns(
             weights, multiple=multiple, extra_lag=extra_lag, skipped=skipped, counted=counted
         )
-        return sharpe_statistics(returns).sharpe * math.sqrt(self.judged.panel.timeframe.periods_per_year)
+        return annual_sharpe(self.judged, returns)
 
     def _count(self, returns: Array, multiple: float, skipped: int) -> None:
         judged = self.judged

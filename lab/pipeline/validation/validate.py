@@ -15,18 +15,11 @@ from lab.pipeline.parity import certificate_of
 from lab.pipeline.validation.accounts import Accounts
 from lab.pipeline.validation.candidates import run_candidates, searched_sets, trials_of
 from lab.pipeline.validation.counting import Counted, count_trials
+from lab.pipeline.validation.figures import annual_sharpe, figures_of
 from lab.pipeline.validation.judged import Judged, judged_config, judged_run
 from lab.pipeline.validation.selection import judge_selection
 from lab.pipeline.validation.stresses import Robustness, stress
 from lab.search import Ledger
-from lab.validation.bootstrap import stationary_bootstrap
-from lab.validation.overfitting import (
-    SharpeStatistics,
-    min_backtest_length,
-    min_track_record_length,
-    probabilistic_sharpe_ratio,
-    sharpe_statistics,
-)
 from lab.validation.verdict import Evidence, Verdict, conclude
 
 __all__ = ["Validation", "validate"]
@@ -91,26 +84,14 @@ def validate(
         were.
     """
     tell = report or (lambda task, done, total: None)
-    if Path(target).exists() or str(target).endswith((".yaml", ".yml")):
-        judged = judged_config(target, root=root)
-    else:
-        judged = judged_run(str(target), root=root)
+    judged = _judged(target, root)
+    proof = _proof(judged, seed, tell)
     accounts = Accounts(judged)
     # The stitched path of a search is made of trials that are on record already.
     returns = accounts.returns(judged.weights(), counted=judged.kind != "tune")
-    found = sharpe_statistics(returns)
-    proof = judged.recorded.get("certificate")
-    if proof is None:
-        proof = certificate_of(
-            judged.instance,
-            judged.inputs.panel,
-            seed=seed,
-            progress=lambda share: tell("certificate", round(100 * share), 100),
-        ).report()
-    annual = found.sharpe * _root(judged)
     robust = stress(
         accounts,
-        baseline=annual,
+        baseline=annual_sharpe(judged, returns),
         seed=seed,
         workers=workers,
         progress=lambda done, total: tell("neighbours", done, total),
@@ -120,52 +101,28 @@ def validate(
         candidates, origin = run_candidates(judged, searched_sets(judged), workers=workers), _SEARCHED
     chosen = judge_selection(judged, candidates, origin=origin, seed=seed, resamples=resamples)
     counted = count_trials(Ledger(root), judged, [*accounts.batches, trials_of(judged, robust.neighbours)])
-    facts = _statistics(judged, returns, found, counted, seed=seed, resamples=resamples)
-    evidence = _evidence(judged, returns, facts, chosen, robust, proof)
-    verdict = conclude(evidence)
+    facts = figures_of(judged, returns, counted, seed=seed, resamples=resamples)
+    verdict = conclude(_evidence(judged, returns, facts, chosen, robust, proof))
     return Validation(verdict, _document(judged, facts, chosen, robust, counted, proof, verdict))
 
 
-def _statistics(
-    judged: Judged,
-    returns: Array,
-    found: SharpeStatistics,
-    counted: Counted,
-    *,
-    seed: int,
-    resamples: int,
-) -> dict[str, Any]:
-    """Return the figures of the one series, annualised, and what the number of trials leaves of them."""
-    root, year = _root(judged), judged.panel.timeframe.periods_per_year
-    shape = {"skewness": found.skewness, "kurtosis": found.kurtosis}
-    drawn = stationary_bootstrap(returns, seed=seed, resamples=resamples)
-    judgement, annual = counted.judgement, found.sharpe * root
-    return {
-        "sharpe": annual,
-        "sharpe_interval": {
-            "low": drawn.low * root,
-            "high": drawn.high * root,
-            "confidence": drawn.confidence,
-            "block_length": drawn.block_length,
-            "resamples": drawn.resamples,
-        },
-        **shape,
-        "years": len(returns) / year,
-        "probabilistic_sharpe": probabilistic_sharpe_ratio(
-            found.sharpe, n_observations=found.n_observations, **shape
-        ),
-        "deflated_sharpe": judgement.deflated(found),
-        "n_trials_ledger": judgement.n_trials,
-        "expected_max_sharpe": judgement.expected_max(found.n_observations) * root,
-        "deflated_sharpe_effective": counted.deflated_effective(found),
-        "deflated_sharpe_all_families": counted.every.deflated(found),
-        "deflated_sharpe_recorded": judged.recorded.get("deflated_sharpe"),
-        "n_trials_recorded": judged.recorded.get("n_trials"),
-        "min_track_record_years": min_track_record_length(found.sharpe, **shape) / year,
-        "min_backtest_years": (
-            min_backtest_length(max(judgement.n_trials, 1), target_sharpe=annual) if annual > 0 else math.inf
-        ),
-    }
+def _judged(target: Path | str, root: Path) -> Judged:
+    if Path(target).exists() or str(target).endswith((".yaml", ".yml")):
+        return judged_config(target, root=root)
+    return judged_run(str(target), root=root)
+
+
+def _proof(judged: Judged, seed: int, tell: Report) -> dict[str, Any]:
+    """Return the certificate that was recorded, or make one."""
+    recorded = judged.recorded.get("certificate")
+    if recorded is not None:
+        return dict(recorded)
+    return certificate_of(
+        judged.instance,
+        judged.inputs.panel,
+        seed=seed,
+        progress=lambda share: tell("certificate", round(100 * share), 100),
+    ).report()
 
 
 def _evidence(
@@ -229,7 +186,3 @@ def _document(
         "level": verdict.level,
         "conclusion": verdict.conclusion,
     }
-
-
-def _root(judged: Judged) -> float:
-    return math.sqrt(judged.panel.timeframe.periods_per_year)
