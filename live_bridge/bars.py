@@ -16,6 +16,7 @@ from lab.core.settings.quality import QualitySettings
 from lab.core.timeframe import Timeframe
 from lab.data.panels import panel_from_bars
 from lab.data.quality import mark
+from lab.risk import MEASURE_BARS
 from lab.strategies import Portfolio
 from live_bridge.config import LoadedConfig
 from live_bridge.exchange import Candle, MarketData
@@ -53,8 +54,8 @@ def fetch_bars(
     Returns
     -------
     dict of (symbol, timeframe) to Answer
-        Each reaches back by what the timeframe's instances need (``Portfolio.bars_needed``), and by the bars
-        before it that quality marks depend on.
+        Each reaches back by what the timeframe's instances need (``Portfolio.bars_needed``), on the finest
+        one by what limits look at, and by the bars before it that quality marks depend on.
     """
     depth: dict[tuple[str, str], int] = {}
     context = loaded.quality.context_bars
@@ -62,6 +63,9 @@ def fetch_bars(
         for name in instance.markets:
             key = (loaded.settings.symbol(name), instance.timeframe.name)
             depth[key] = max(depth.get(key, 0), portfolio.bars_needed(instance) + context)
+    for name in portfolio.markets:
+        key = (loaded.settings.symbol(name), portfolio.timeframe.name)
+        depth[key] = max(depth.get(key, 0), MEASURE_BARS + 1 + context)
     answers = {}
     for (symbol, name), bars in depth.items():
         timeframe = Timeframe.parse(name)

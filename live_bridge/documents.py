@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -23,11 +23,26 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class RiskMemory:
-    """What :class:`lab.risk.RiskState` remembers from one step to the next."""
+    """What :class:`lab.risk.RiskState` remembers from one step to the next.
+
+    `layers` is the rest of :func:`lab.risk.memory_document`, as JSON; empty where limits have no layers.
+    """
 
     day: int = -1
     day_start_equity: float = 0.0
     mode: int = 0
+    layers: Mapping[str, Any] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as exact JSON; equity to the bit."""
+        own = {"day": self.day, "day_start_equity": self.day_start_equity.hex(), "mode": self.mode}
+        return {**own, **self.layers}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> RiskMemory:
+        """Read what :meth:`document` or :func:`lab.risk.memory_document` wrote."""
+        rest = {k: v for k, v in document.items() if k not in ("day", "day_start_equity", "mode")}
+        return cls(document["day"], float.fromhex(document["day_start_equity"]), document["mode"], rest)
 
 
 def order_document(order: Order) -> dict[str, str]:
@@ -62,12 +77,12 @@ def rules_document(rules: Rules) -> dict[str, Any]:
 
 def risk_document(memory: RiskMemory) -> dict[str, Any]:
     """Return the breakers' memory; equity to the bit."""
-    return {"day": memory.day, "day_start_equity": memory.day_start_equity.hex(), "mode": memory.mode}
+    return memory.document()
 
 
 def read_risk(entry: Mapping[str, Any]) -> RiskMemory:
     """Read what :func:`risk_document` wrote."""
-    return RiskMemory(entry["day"], float.fromhex(entry["day_start_equity"]), entry["mode"])
+    return RiskMemory.from_document(entry)
 
 
 def _side(entry: Mapping[str, str]) -> Side:

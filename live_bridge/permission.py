@@ -11,16 +11,38 @@ from typing import Any, Final
 
 import numpy as np
 
-from lab.risk import Limits, RiskState, observe, reason_names, step
+from lab.risk import (
+    Budget,
+    RiskPlan,
+    budgets,
+    memory_document,
+    observe,
+    plan_of,
+    read_memory,
+    reason_names,
+    see,
+    step,
+    worst_trouble,
+)
 from lab.strategies import Portfolio
 from live_bridge.config import BridgeConfig
 from live_bridge.documents import RiskMemory
 from live_bridge.exchange import Rules
+from live_bridge.measured import Measured
 from live_bridge.orders import CONTEXT
 from live_bridge.state import BridgeState
 from live_bridge.wishes import Wishes
 
-__all__ = ["Account", "Permission", "Permitted", "account_at", "held_symbols", "permit", "traded_symbols"]
+__all__ = [
+    "Account",
+    "Permission",
+    "Permitted",
+    "account_at",
+    "held_symbols",
+    "permit",
+    "risk_plan",
+    "traded_symbols",
+]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -56,11 +78,12 @@ class Permitted:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """The outcome of one risk step."""
+    """The outcome of one risk step, and how much of each limit was used before its trades."""
 
     targets: tuple[Permitted, ...]
     before: RiskMemory
     after: RiskMemory
+    budgets: tuple[Budget, ...] = ()
 
 
 def traded_symbols(portfolio: Portfolio, config: BridgeConfig) -> tuple[str, ...]:
@@ -91,6 +114,8 @@ def permit(
     account: Account,
     tradeable: Mapping[str, Rules],
     now: datetime,
+    measured: Mapping[str, Measured] | None = None,
+    trouble: Mapping[str, float] | None = None,
 ) -> Permission:
     """Put what the portfolio wants through :func:`lab.risk.step` at the prices of now.
 
@@ -109,19 +134,35 @@ def permit(
         Rules of the symbols that have a price now.
     now : datetime
         Exchange time.
+    measured : mapping of str to Measured, optional
+        How symbols move and trade; left out, limits that look at it take the most cautious figure.
+    trouble : mapping of str to float, optional
+        Codes of :func:`lab.risk.exchange_trouble` by symbol.
     """
     symbols = tuple(account.quantities)
     wanted, limited = _wanted(config, wishes, symbols)
     held = np.array([_weight(symbol, account) for symbol in symbols])
     alive = np.array([symbol in tradeable and tradeable[symbol].active for symbol in symbols], dtype=np.bool_)
-    day = (now - _EPOCH).days
-    memory = state.risk
-    remembered = RiskState(
-        float(account.equity), held, alive, memory.day, memory.day_start_equity, memory.mode
+    plan = risk_plan(portfolio, config, symbols)
+    known = measured or {}
+    unknown = Measured(math.nan, math.nan, 0.0)
+    rows = [known.get(symbol, unknown) for symbol in symbols]
+    grave = trouble or {}
+    remembered = see(
+        read_memory(state.risk.document(), plan, capital=float(account.equity)),
+        marks=np.array([float(account.marks.get(symbol, math.nan)) for symbol in symbols]),
+        volatility=np.array([row.volatility for row in rows]),
+        volume=np.array([row.volume for row in rows]),
+        trouble=np.array(
+            [
+                worst_trouble(row.trouble, grave.get(symbol, 0.0))
+                for symbol, row in zip(symbols, rows, strict=True)
+            ]
+        ),
+        parts=_parts(config, wishes, symbols),
     )
-    observed = observe(remembered, float(account.equity), held, alive, day)
-    limits = Limits.from_settings(portfolio.risk, portfolio.costs)
-    permitted, after, codes = step(wanted, observed, limits)
+    observed = observe(remembered, float(account.equity), held, alive, (now - _EPOCH).days)
+    permitted, after, codes = step(wanted, observed, plan.limits)
     targets = tuple(
         Permitted(
             symbol,
@@ -132,7 +173,27 @@ def permit(
         )
         for i, symbol in enumerate(symbols)
     )
-    return Permission(targets, _memory(observed), _memory(after))
+    before, later = (RiskMemory.from_document(memory_document(one, plan)) for one in (observed, after))
+    return Permission(targets, before, later, tuple(budgets(after, plan)))
+
+
+def risk_plan(portfolio: Portfolio, config: BridgeConfig, symbols: Sequence[str]) -> RiskPlan:
+    """Return what the portfolio's ``risk`` section enforces on an account that trades `symbols`."""
+    return plan_of(
+        portfolio.risk,
+        costs=portfolio.costs,
+        markets=[f"{config.exchange.id}:{symbol}" for symbol in symbols],
+        sleeves=portfolio.sleeves,
+    )
+
+
+def _parts(
+    config: BridgeConfig, wishes: Wishes, symbols: Sequence[str]
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    parts = np.zeros((wishes.parts.shape[0], len(symbols)))
+    for column, market in enumerate(wishes.markets):
+        parts[:, symbols.index(config.symbol(market))] += np.nan_to_num(wishes.parts[:, column])
+    return parts
 
 
 def _wanted(
@@ -156,7 +217,3 @@ def _weight(symbol: str, account: Account) -> float:
         return 0.0
     with localcontext(CONTEXT):
         return float(account.quantities[symbol] * mark / account.equity)
-
-
-def _memory(state: RiskState) -> RiskMemory:
-    return RiskMemory(int(state.day), float(state.day_start_equity), int(state.mode))

@@ -19,6 +19,7 @@ from live_bridge.documents import fill_document, order_document, risk_document, 
 from live_bridge.exchange import MarketData, Rules
 from live_bridge.inputs import record_candles
 from live_bridge.journal import Draft, Journal
+from live_bridge.measured import measure_markets
 from live_bridge.orders import Costing, Plan, Target, plan_orders
 from live_bridge.paper import Ledger, PaperExchange
 from live_bridge.permission import (
@@ -138,7 +139,14 @@ class Tick:
             self.now,
         )
         permission = permit(
-            self.portfolio, self.loaded.settings, self.state, wishes, account, tradeable, self.now
+            self.portfolio,
+            self.loaded.settings,
+            self.state,
+            wishes,
+            account,
+            tradeable,
+            self.now,
+            measure_markets(self.portfolio, answers, self.loaded, self.now),
         )
         targets = [
             Target(t.symbol, t.permitted, account.quantities[t.symbol], prices.get(t.symbol))

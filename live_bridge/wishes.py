@@ -40,6 +40,8 @@ class Wishes:
         Fractions of the portfolio's capital; NaN where no instance decided now.
     virtual : ndarray of float64, shape (N,)
         The same where all instances count with what they hold virtually; NaN where none holds an opinion.
+    parts : ndarray of float64, shape (K, N)
+        What each instance adds to the weights; where none decided now, to the virtual ones.
     shares : tuple of float
         Share of each instance in the capital.
     limited : frozenset of str
@@ -49,6 +51,7 @@ class Wishes:
     markets: tuple[str, ...]
     weights: Array
     virtual: Array
+    parts: Array
     shares: tuple[float, ...]
     limited: frozenset[str]
 
@@ -81,10 +84,13 @@ def wishes_of(
     rows = [_row(one, decided.get(one.strategy_id, {})) for one in portfolio.instances]
     share = _shares(portfolio, opinions, now, shares)
     cut = [limited(row, one) < row for row, one in zip(rows, portfolio.instances, strict=True)]
+    weights, parts = portfolio.combine_parts(rows, held, share)
+    virtual, standing_parts = portfolio.combine_parts(held, held, share)
     return Wishes(
         portfolio.markets,
-        portfolio.combine(rows, held, share),
-        portfolio.combine(held, held, share),
+        weights,
+        virtual,
+        np.where(np.isnan(weights), standing_parts, parts),
         tuple(float(value) for value in share),
         frozenset(
             market

@@ -69,7 +69,13 @@ def _(inputs: PortfolioInputs) -> Evaluation:
     decided = inputs.decide()
     weights = inputs.targets(decided)
     result = run_backtest(
-        panel, weights, costs=portfolio.costs, risk=portfolio.risk, cash=portfolio.capital, engine="both"
+        panel,
+        weights,
+        costs=portfolio.costs,
+        risk=inputs.plan(),
+        parts=inputs.parts(decided),
+        cash=portfolio.capital,
+        engine="both",
     )
     tables = {"shares": _shares(inputs, decided), "reallocations": decided.reallocations}
     return Evaluation(result, panel.to_frame(weights, "weight"), shares_of(portfolio), tables)

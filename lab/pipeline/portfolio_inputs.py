@@ -17,6 +17,7 @@ from lab.data.catalog import Catalog
 from lab.data.checking import content_hash
 from lab.data.panels import panel_from_bars
 from lab.pipeline.inputs import Inputs, load_inputs
+from lab.risk import RiskPlan, plan_of
 from lab.strategies import Portfolio, PortfolioWeights, load_portfolio
 
 __all__ = ["PortfolioInputs", "load_portfolio_inputs"]
@@ -47,12 +48,26 @@ class PortfolioInputs:
 
     def targets(self, decided: PortfolioWeights) -> NDArray[np.float64]:
         """Return the decided weights on the rows of :attr:`panel`; NaN where nothing was decided."""
-        weights = np.full(self.panel.shape, np.nan)
+        return self._on_rows(decided, decided.weights)
+
+    def parts(self, decided: PortfolioWeights) -> NDArray[np.float64]:
+        """Return each instance's part of :meth:`targets`, shape (T, K, N); NaN where nothing was decided."""
+        return self._on_rows(decided, decided.parts)
+
+    def plan(self) -> RiskPlan:
+        """Return what the portfolio's ``risk`` section enforces on its account."""
+        portfolio = self.portfolio
+        return plan_of(
+            portfolio.risk, costs=portfolio.costs, markets=self.panel.markets, sleeves=portfolio.sleeves
+        )
+
+    def _on_rows(self, decided: PortfolioWeights, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        table = np.full((len(self.panel), *values.shape[1:]), np.nan)
         offset = int(decided.bar[0] - self.panel.bar[0])
         rows = np.arange(len(decided.bar)) + offset
-        there = (rows >= 0) & (rows < len(weights))
-        weights[rows[there]] = decided.weights[there]
-        return weights
+        there = (rows >= 0) & (rows < len(table))
+        table[rows[there]] = values[there]
+        return table
 
 
 def load_portfolio_inputs(

@@ -20,6 +20,7 @@ from lab.core.panel import Panel
 from lab.data.catalog import Catalog
 from lab.data.panels import panel_from_bars
 from lab.pipeline.processes import loopback_exchange, run_bridge
+from lab.risk import plan_of
 from lab.strategies import Portfolio, load_portfolio
 
 __all__ = ["TICK", "rehearse_tick"]
@@ -128,17 +129,20 @@ def _same(decision: dict[str, Any], decided: dict[tuple[str, str], float]) -> bo
 
 def _backtest_equity(portfolio: Portfolio, panel: Panel, decided: dict[tuple[str, str], float]) -> float:
     """Return the equity of the backtest that starts in cash at the decision, at the last bar's open."""
-    last = panel.tail(2)
-    weights = np.full(last.shape, np.nan)
-    weights[0] = portfolio.combine(
-        [
-            np.array([decided[instance.strategy_id, market] for market in instance.markets])
-            for instance in portfolio.instances
-        ]
+    rows = [
+        np.array([decided[instance.strategy_id, market] for market in instance.markets])
+        for instance in portfolio.instances
+    ]
+    # All bars, for what limits look at; the decision is the first weight.
+    weights = np.full(panel.shape, np.nan)
+    parts = np.full((len(panel), len(rows), len(panel.markets)), np.nan)
+    weights[-2], parts[-2] = portfolio.combine_parts(rows)
+    plan = plan_of(portfolio.risk, costs=portfolio.costs, markets=panel.markets, sleeves=portfolio.sleeves)
+    result = run_backtest(
+        panel, weights, costs=portfolio.costs, risk=plan, parts=parts, cash=portfolio.capital
     )
-    result = run_backtest(last, weights, costs=portfolio.costs, risk=portfolio.risk, cash=portfolio.capital)
     equity = float(result.equity["equity"][-1])
-    opens = dict(zip(last.markets, last["received_open"][-1], strict=True))
+    opens = dict(zip(panel.markets, panel["received_open"][-1], strict=True))
     held = result.positions.filter(result.positions["ts"] == result.equity["ts"][-1])
     for market, quantity, close in held.select("market", "quantity", "price").iter_rows():
         equity += quantity * (opens[market] - close)

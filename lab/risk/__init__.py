@@ -1,7 +1,7 @@
 """Risk as one pure compiled step: target weights in, permitted weights and coded reasons out."""
 
 from lab.risk.budget import Budget, budgets
-from lab.risk.documents import memory_document, read_memory
+from lab.risk.documents import memory_document, read_memory, resumed_document
 from lab.risk.health import exchange_trouble, worst_trouble
 from lab.risk.limits import Limits
 from lab.risk.plan import RiskPlan, plan_of
@@ -50,6 +50,7 @@ __all__ = [
     "read_memory",
     "reason_names",
     "resume",
+    "resumed_document",
     "see",
     "starting_state",
     "step",

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.risk.plan import RiskPlan
-from lab.risk.state import BANNED, PAST_MARK, RiskState, initial_state
+from lab.risk.state import BANNED, NORMAL, NOT_BEGUN, PAST_MARK, TRIPPED, RiskState, initial_state
 
-__all__ = ["memory_document", "read_memory"]
+__all__ = ["memory_document", "read_memory", "resumed_document"]
 
 
 def memory_document(state: RiskState, plan: RiskPlan) -> dict[str, Any]:
@@ -112,3 +112,26 @@ def read_memory(document: Mapping[str, Any], plan: RiskPlan, *, capital: float) 
         if rule.key in document["breakers"]:
             state.breakers[b] = [float.fromhex(text) for text in document["breakers"][rule.key]]
     return state
+
+
+def resumed_document(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the memory after a person's command to go on: :func:`lab.risk.resume` on what was written.
+
+    Examples
+    --------
+    >>> resumed_document({"day": 3, "day_start_equity": "0x1p+3", "mode": 2})["mode"]
+    0
+    """
+    resumed = {**document, "mode": NORMAL}
+    if "virtual" in document:
+        resumed["banned"] = []
+        resumed["virtual"] = {
+            name: text if 0.0 < float.fromhex(text) < math.inf else (1.0).hex()
+            for name, text in document["virtual"].items()
+        }
+        afresh = [figure.hex() for figure in (0.0, NOT_BEGUN, 0.0, 0.0)]
+        resumed["breakers"] = {
+            key: afresh if float.fromhex(row[TRIPPED]) != 0.0 else row
+            for key, row in document["breakers"].items()
+        }
+    return resumed

@@ -88,6 +88,9 @@ def cut_cells(
     rows[:] = True
     for layer in range(limits.groups.shape[0]):
         for group in range(limits.group_caps.shape[0]):
+            # Nothing is cut to a whole: the cap of all together does that.
+            if limits.group_caps[group] >= 1.0:
+                continue
             some = 0
             for i in range(markets):
                 columns[i] = limits.groups[layer, i] == group

@@ -56,9 +56,9 @@ def plan_of(
 
     Examples
     --------
-    >>> plan = plan_of(PortfolioRiskSettings(), markets=["binance:BTC/USDT", "binance:ETH/USDT"])
+    >>> plan = plan_of(PortfolioRiskSettings(), markets=["binance:BTC/USDT", "binance:BTC/EUR"])
     >>> dict(zip(plan.groups, plan.limits.group_caps.tolist()))
-    {'asset BTC': 0.3, 'exchange binance': 0.6, 'currency USDT': 1.0, 'asset ETH': 0.3}
+    {'asset BTC': 0.3, 'exchange binance': 0.6, 'currency USDT': 1.0, 'currency EUR': 1.0}
     """
     limits = Limits.from_settings(settings, costs, markets, sleeves)
     groups = group_names(markets)[0] if limits.groups.size else ()

@@ -126,7 +126,10 @@ def group_names(markets: Sequence[str]) -> tuple[tuple[str, ...], tuple[tuple[in
 def group_tables(
     settings: RiskSettings | PortfolioRiskSettings, markets: Sequence[str]
 ) -> tuple[Codes, Figures]:
-    """Return each market's groups, shape (3, N), and the groups' caps; empty for an instance's account."""
+    """Return each market's groups, shape (3, N), and the groups' caps; empty for an instance's account.
+
+    The one market of its base currency has the cap of a market already: its asset has none.
+    """
     if not isinstance(settings, PortfolioRiskSettings) or not markets:
         return NO_GROUPS, NO_CAPS
     names, places = group_names(markets)
@@ -135,8 +138,12 @@ def group_tables(
         "exchange": settings.max_exchange_pct,
         "currency": settings.max_currency_pct,
     }
-    figures = [caps[name.split()[0]] for name in names]
-    return _frozen(np.array(places, dtype=np.int64).T, NO_GROUPS), _frozen(figures, NO_CAPS)
+    table = np.array(places, dtype=np.int64).T
+    figures = [
+        1.0 if name.startswith("asset") and (table == g).sum() < 2 else caps[name.split()[0]]
+        for g, name in enumerate(names)
+    ]
+    return _frozen(table, NO_GROUPS), _frozen(figures, NO_CAPS)
 
 
 def breakers_of(

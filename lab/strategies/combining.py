@@ -13,7 +13,7 @@ from lab.strategies.allocation import cut_to_limit
 from lab.strategies.instance import StrategyInstance
 from lab.strategies.sizing import capped
 
-__all__ = ["combine", "cut_by_priority", "limited"]
+__all__ = ["combine", "cut_by_priority", "limited", "parts_of"]
 
 Array = NDArray[np.float64]
 
@@ -86,6 +86,41 @@ def combine(
             total[..., at] += allocation * np.where(np.isnan(now), kept, now)
             decided[..., at] |= ~np.isnan(now)
     return names, np.where(decided, total, np.nan)
+
+
+def parts_of(
+    weights: Sequence[Array],
+    markets: Sequence[Sequence[str]],
+    allocations: Sequence[float | Array],
+    standing: Sequence[Array] | None = None,
+) -> Array:
+    """Return what each instance adds to the sums of :func:`combine`, shape (K, N) or (T, K, N).
+
+    An instance that keeps counts with what it holds virtually, 0 where it has no opinion. Where a market is
+    decided on, its parts sum to its weight.
+
+    Parameters
+    ----------
+    weights, markets, allocations, standing
+        As :func:`combine` takes them.
+
+    Examples
+    --------
+    >>> btc, eth = "binance:BTC/USDT", "binance:ETH/USDT"
+    >>> now = [np.array([1.0]), np.array([np.nan, np.nan])]
+    >>> held = [np.array([1.0]), np.array([0.5, 0.5])]
+    >>> parts_of(now, [(btc,), (btc, eth)], [0.6, 0.4], held)
+    array([[0.6, 0. ],
+           [0.2, 0.2]])
+    """
+    names = tuple(sorted({name for listed in markets for name in listed}))
+    parts = np.zeros((*np.shape(weights[0])[:-1], len(weights), len(names)))
+    virtual = list(weights) if standing is None else list(standing)
+    for k, (array, held) in enumerate(zip(weights, virtual, strict=True)):
+        for column, name in enumerate(markets[k]):
+            now, kept = array[..., column], np.nan_to_num(held[..., column], nan=0.0)
+            parts[..., k, names.index(name)] = allocations[k] * np.where(np.isnan(now), kept, now)
+    return parts
 
 
 def limited(weights: Array, instance: StrategyInstance) -> Array:

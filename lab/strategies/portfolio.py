@@ -23,6 +23,7 @@ from lab.strategies.combining import combine, cut_by_priority, limited, parts_of
 from lab.strategies.instance import Identifier, StrategyInstance, load, read_text
 from lab.strategies.portfolio_weights import PortfolioWeights, decide_portfolio
 from lab.strategies.registry import strategy_of
+from lab.strategies.sleeves import sleeves_of
 
 __all__ = ["AllocationConfig", "Portfolio", "PortfolioConfig", "load_portfolio"]
 
@@ -167,17 +168,7 @@ class Portfolio:
     @property
     def sleeves(self) -> tuple[Sleeve, ...]:
         """What :func:`lab.risk.plan_of` needs to know of the instances."""
-        return tuple(
-            Sleeve(
-                one.strategy_id,
-                one.strategy.family,
-                allocation,
-                one.config.priority,
-                self.config.family_caps.get(one.strategy.family),
-                one.risk.max_drawdown_pct,
-            )
-            for one, allocation in zip(self.instances, self.allocations, strict=True)
-        )
+        return sleeves_of(self)
 
     def bars_needed(self, instance: StrategyInstance) -> int:
         """Return the bars of an instance's own timeframe that :meth:`decide` needs for its last row.

@@ -41,6 +41,8 @@ class PortfolioWeights:
         Sorted by name.
     weights : ndarray of float64, shape (T, N)
         Fractions of the portfolio's capital; NaN keeps the quantity.
+    parts : ndarray of float64, shape (T, K, N)
+        What each instance adds to the weights; where none decided, what it holds virtually.
     shares : ndarray of float64, shape (T, K)
         Share of each instance in the capital.
     reallocations : polars.DataFrame
@@ -52,6 +54,7 @@ class PortfolioWeights:
     ts: NDArray[np.datetime64]
     markets: tuple[str, ...]
     weights: Array
+    parts: Array
     shares: Array
     reallocations: pl.DataFrame
 
@@ -96,13 +99,14 @@ def decide_portfolio(portfolio: Portfolio, panels: Sequence[Panel]) -> Portfolio
         moved.append(now)
         kept.append(held)
     allocations: Allocations = allocate(portfolio, panels, decided, grid, bar)
-    combined = portfolio.combine(moved, kept, allocations.shares)
+    combined, parts = portfolio.combine_parts(moved, kept, allocations.shares)
     return PortfolioWeights(
         timeframe=grid,
         bar=bar,
         ts=grid.open_times(bar),
         markets=portfolio.markets,
         weights=combined,
+        parts=parts,
         shares=allocations.shares,
         reallocations=allocations.log,
     )

@@ -13,6 +13,13 @@ from lab.core.timeframe import Timeframe
 
 Array = NDArray[np.float64]
 
+# Keys of a portfolio's risk section that take the shipped layers off.
+NO_LAYERS = (
+    "max_exchange_pct: 1.0, max_trade_risk_pct: null, max_order_volume_pct: null, max_trend_family_pct: 1.0, "
+    "max_mean_reversion_family_pct: 1.0, max_other_family_pct: 1.0, breakers: []"
+)
+UNLIMITED = f"risk: {{max_weight_per_asset: 1.0, max_daily_loss_pct: 1.0, {NO_LAYERS}}}"
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -100,3 +107,14 @@ def _weights(random: np.random.Generator, bars: int, markets: int) -> Array:
     weights[random.random((bars, markets)) < random.choice([0.0, 0.2, 0.8])] = np.nan
     weights[random.random(bars) < random.choice([0.0, 0.3])] = np.nan
     return weights
+
+
+def ties(cases: int = 6, markets: int = 16) -> list[Case]:
+    """Return accounts whose first orders are of two sizes, to the bit, at prices that round differently."""
+    random = np.random.default_rng(7)
+    made = []
+    for _ in range(cases):
+        walk = random.uniform(1.0, 9.0, (4, markets))
+        weights = np.tile(random.choice([0.03, 0.06], markets), (4, 1))
+        made.append(Case(walk, walk, weights, fee_bps=7.0, slippage_bps=3.0))
+    return made

@@ -12,6 +12,7 @@ import pytest
 
 from live_bridge.exchange import Candle, Rules
 from live_bridge.recorded import RecordedMarket
+from tests.oracle.portfolios import UNLIMITED
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -25,12 +26,13 @@ timeframe: 1d
 markets: [{exchange: binance, symbol: BTC/USDT}, {exchange: binance, symbol: ETH/USDT}]
 parameters: {lookback_window: 20, vol_window: 10}
 """
-PORTFOLIO = """
+PORTFOLIO = f"""
 portfolio_id: small
 reference_currency: USDT
 capital: 10000
 instances:
-  - {config: trend.yaml, allocation: 1.0}
+  - {{config: trend.yaml, allocation: 1.0}}
+{UNLIMITED}
 """
 BRIDGE = """
 account: main

@@ -53,7 +53,7 @@ def test_a_mistake_in_the_portfolio_names_its_file(capsys: pytest.CaptureFixture
     portfolio.write_text(portfolio.read_text() + "colour: red\n")
     code, _, err = call(capsys, "run", "--config", str(bridge), "--root", str(bridge.parent))
     assert code == 2
-    assert "small.yaml:7: colour: unknown key" in err
+    assert "small.yaml:8: colour: unknown key" in err
 
 
 def test_an_unreachable_exchange_exits_4(capsys: pytest.CaptureFixture[str], bridge: Path) -> None:

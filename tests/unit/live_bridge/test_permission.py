@@ -19,6 +19,7 @@ from live_bridge.paper import Ledger
 from live_bridge.permission import Permission, account_at, held_symbols, permit, traded_symbols
 from live_bridge.state import BridgeState, Decided
 from live_bridge.wishes import Wishes, wishes_of
+from tests.oracle.portfolios import NO_LAYERS
 
 NOW = datetime(2024, 1, 2, 5, 0, 1, tzinfo=UTC)
 INSTANCE = """
@@ -31,15 +32,15 @@ markets: [{markets}]
 parameters: {{lookback_window: 20, vol_window: 10}}
 risk: {{max_position_pct: {largest}}}
 """
-PORTFOLIO = """
+PORTFOLIO = f"""
 portfolio_id: pair
 reference_currency: USDT
 capital: 1000
 instances:
-  - {config: daily.yaml, allocation: 0.5}
-  - {config: hourly.yaml, allocation: 0.5}
-risk: {max_weight_per_asset: 0.6, max_daily_loss_pct: 0.05}
-costs: {fee_bps: 0, slippage_bps: 0}
+  - {{config: daily.yaml, allocation: 0.5}}
+  - {{config: hourly.yaml, allocation: 0.5}}
+risk: {{max_weight_per_asset: 0.6, max_daily_loss_pct: 0.05, {NO_LAYERS}}}
+costs: {{fee_bps: 0, slippage_bps: 0}}
 """
 CONFIG = BridgeConfig(portfolio="pair.yaml", market_map={"bitstamp:BTC/USDT": "BTC/USDT"})
 PRICES = {"BTC/USDT": Decimal(100), "ETH/USDT": Decimal(10)}
