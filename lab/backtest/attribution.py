@@ -126,6 +126,6 @@ def _pivot(frame: pl.DataFrame, column: str, ts: pl.Series, markets: list[str]) 
     values = np.zeros((len(ts), len(markets)))
     rows = ts.search_sorted(frame["ts"]).to_numpy()
     place = {market: at for at, market in enumerate(markets)}
-    columns = frame["market"].replace_strict(place, return_dtype=pl.Int64).to_numpy() if len(frame) else []
+    columns = frame["market"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
     values[rows, columns] = frame[column].to_numpy()
     return values
