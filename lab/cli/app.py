@@ -8,11 +8,13 @@ import sys
 import typer
 
 from lab.cli import (
+    calibrating,
     data,
     doctor,
     exchange,
     features,
     ingest,
+    rehearsing,
     reporting,
     research,
     settings,
@@ -50,6 +52,8 @@ research.register(app)
 reporting.register(app)
 doctor.register(app)
 sweeping.register(app)
+calibrating.register(app)
+rehearsing.register(app)
 validating.register(app)
 
 
