@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -78,15 +78,17 @@ class Samples:
         return np.flatnonzero(chosen[self.bars])
 
 
-def samples_of(panel: Panel, features: Sequence[Feature], *, horizon: int, lag: int = 1) -> Samples:
+def samples_of(
+    panel: Panel, features: Sequence[Feature] | Mapping[str, Feature], *, horizon: int, lag: int = 1
+) -> Samples:
     """Compute features and labels of a panel and keep the rows where all are known.
 
     Parameters
     ----------
     panel : Panel
         Bars.
-    features : sequence of Feature
-        Computed here, so that nothing but bars is trusted.
+    features : sequence of Feature, or mapping of str to Feature
+        Computed here, so that nothing but bars is trusted. A mapping gives them names of its own.
     horizon, lag : int
         Of :func:`~lab.validation.selection.labels.forward_returns`.
 
@@ -95,16 +97,18 @@ def samples_of(panel: Panel, features: Sequence[Feature], *, horizon: int, lag: 
     InsufficientHistoryError
         If no row is complete.
     """
-    computed = compute(panel, features)
+    named = features if isinstance(features, Mapping) else {str(feature): feature for feature in features}
+    computed = compute(panel, named.values())
     later = forward_returns(panel, horizon, lag=lag)
-    values = np.stack([computed[feature] for feature in features], axis=-1)
+    values = np.stack([computed[feature] for feature in named.values()], axis=-1)
     complete = np.isfinite(values).all(axis=-1) & np.isfinite(later)
     if not complete.any():
-        longest = max(feature.lookback for feature in features)
+        longest = max(feature.lookback for feature in named.values())
         raise InsufficientHistoryError(
-            f"no bar has all {len(features)} features and a label: {len(panel)} bars, the longest lookback "
+            f"no bar has all {len(named)} features and a label: {len(panel)} bars, the longest lookback "
             f"is {longest}, the label needs {lag + horizon} more. Bring more history"
         )
     row, _ = np.nonzero(complete)
-    names = tuple(str(feature) for feature in features)
-    return Samples(values[complete], later[complete], row.astype(np.int64), len(panel), lag + horizon, names)
+    return Samples(
+        values[complete], later[complete], row.astype(np.int64), len(panel), lag + horizon, tuple(named)
+    )
