@@ -184,6 +184,8 @@ class CcxtAccount(CcxtExchange):
             total = {row["asset"]: Decimal(row["free"]) + Decimal(row["locked"]) for row in rows}
         except (KeyError, TypeError, ArithmeticError):
             raise VenueError(f"{self._name}: the answer about balances cannot be read") from None
+        if not all(amount.is_finite() and amount >= 0 for amount in (*free.values(), *total.values())):
+            raise VenueError(f"{self._name}: the answer about balances holds amounts that are none")
         return Holdings(free, total, int(info.get("updateTime") or 0))
 
     def rights(self) -> KeyRights:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from live_bridge.cli_commands import register_commands
 from live_bridge.cli_operations import register
 
 __all__ = ["app", "main"]
@@ -33,15 +34,26 @@ Root = Annotated[
     Path, typer.Option("--root", envvar="MNEMO_ROOT", help="Folder that holds data/.", show_default=".")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Live = Annotated[bool, typer.Option("--live", help="Trade: one of the locks of mode: live.")]
 
 
 @app.command("run", epilog="Example: live-bridge run --config research/bridge.example.yaml --root . --json")
-def run_command(config: Config, root: Root = Path(), as_json: Json = False) -> None:
+def run_command(
+    config: Config,
+    root: Root = Path(),
+    live: Live = False,
+    new_account: Annotated[
+        bool,
+        typer.Option("--new-account", help="A live journal may begin: this portfolio never traded here."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Run one tick, made for cron: decide where a bar has closed, act, report; a bar never acts twice."""
     from live_bridge.monitoring.session import observation_of, observed
     from live_bridge.runner import run
 
-    document, code = observed(partial(run, config, root=root), observation_of(config, root=root))
+    act = partial(run, config, root=root, live=live, new_account=new_account)
+    document, code = observed(act, observation_of(config, root=root))
     _print(document, as_json=as_json)
     if code:
         # cron mails what stands on stderr: a tick that could not act says why there too.
@@ -59,6 +71,7 @@ def status_command(config: Config, root: Root = Path(), as_json: Json = False) -
 
 
 register(app)
+register_commands(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

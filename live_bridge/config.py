@@ -8,26 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from lab.core.errors import ConfigError
 from lab.core.hashing import digest
 from lab.core.market import Market
-from lab.core.settings import Section, parse_document
+from lab.core.settings import Fraction, Section, parse_document
 from lab.core.settings.quality import QualitySettings
 from lab.data.quality_file import settings_in_force
 from live_bridge.monitoring.settings import MonitoringSettings
 
-__all__ = ["BridgeConfig", "ExchangeConfig", "LoadedConfig", "load_config", "parse_config"]
+__all__ = ["BridgeConfig", "ExchangeConfig", "LoadedConfig", "OrderSettings", "load_config", "parse_config"]
 
-MODES: Final = ("paper",)
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
-
-
-def _mode(value: Any) -> Any:
-    if value not in MODES:
-        raise ValueError(f"this version runs {' and '.join(MODES)} only; write mode: paper")
-    return value
 
 
 class ExchangeConfig(Section):
@@ -38,6 +31,44 @@ class ExchangeConfig(Section):
     )
     base_url: str | None = Field(None, description="another host: a test net, or the loopback exchange")
     options: dict[str, Any] = Field(default_factory=dict, description="CCXT options; the bridge's own win")
+
+
+class OrderSettings(Section):
+    """How live orders are placed, and the caps of the last gate before them.
+
+    Examples
+    --------
+    >>> OrderSettings().type
+    'market'
+    """
+
+    type: Literal["market", "limit"] = Field("market", description="limit rests at a price of its own first")
+    limit_offset_bps: float = Field(
+        0.0, ge=-100, le=1_000, description="how far a limit lies on the cheap side of the last price"
+    )
+    limit_timeout_s: float = Field(30.0, gt=0, le=3_600, description="how long a limit order rests")
+    replacements: int = Field(1, ge=0, le=20, description="new limit prices before the last resort")
+    last_resort: Literal["market", "drop"] = Field("market", description="what becomes of the rest then")
+    max_slice_notional: float | None = Field(
+        None, gt=0, description="larger orders are split, quote currency"
+    )
+    max_slice_volume_pct: Fraction | None = Field(
+        None, gt=0, description="larger orders are split: share of the mean volume of the 20 bars before"
+    )
+    max_slices: int = Field(10, ge=1, le=100, description="parts of one order; the rest is left")
+    per_minute: int = Field(30, ge=1, le=1_000, description="orders per minute of exchange time")
+    max_order_pct: Fraction = Field(1.0, description="largest buy, fraction of equity")
+    max_daily_turnover: float = Field(
+        4.0, gt=0, le=1_000, description="buys of a UTC day stop at so many equities"
+    )
+    price_collar_pct: Fraction = Field(
+        0.05, description="no order when the price moved further since the decision"
+    )
+    settle_s: float = Field(60.0, gt=0, le=3_600, description="real seconds a run may wait for the exchange")
+    lag_ms: int = Field(1_000, ge=0, le=60_000, description="how late the exchange may show what it accepted")
+    at_halt: Literal["cancel", "leave_exits"] = Field(
+        "cancel", description="while HALTED: cancel all open orders, or leave those that sell"
+    )
 
 
 class BridgeConfig(Section):
@@ -54,9 +85,16 @@ class BridgeConfig(Section):
     market_map: dict[str, str] = Field(
         default_factory=dict, description="market name to the symbol it trades as, where the venues differ"
     )
-    mode: Annotated[Literal["paper"], BeforeValidator(_mode)] = "paper"
+    mode: Literal["paper", "live"] = Field(
+        "paper",
+        description="paper simulates fills; live trades, and needs --live and MNEMO_ENV=prod beside it",
+    )
     portfolio: str = Field(min_length=1, description="portfolio file; relative to this file, else to --root")
     state: str = Field("data/live/main.sqlite", min_length=1, description="journal; relative to --root")
+    orders: OrderSettings = Field(default_factory=OrderSettings, description="how live orders are placed")
+    adopt: bool = Field(
+        False, description="take what else the live account holds in the traded coins into the portfolio"
+    )
     recv_window_ms: int = Field(5000, ge=100, le=60_000, description="how long a signed request is valid")
     monitoring: MonitoringSettings = Field(
         default_factory=MonitoringSettings, description="logs, metrics and alerts"

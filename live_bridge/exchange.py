@@ -293,3 +293,7 @@ class Exchange(MarketData, Protocol):
     def cancel(self, symbol: str, client_id: str) -> None:
         """Ask for an order to be cancelled; whether it was, :meth:`order` tells."""
         ...
+
+    def rights(self) -> KeyRights:
+        """Return what the key may do."""
+        ...

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from feature_store.atomic import fault_point
 from lab.core.errors import ConfigError, DataError
 from lab.core.hashing import canonical_json, digest
-from live_bridge.schema import SCHEMA, SCHEMA_VERSION
+from live_bridge.schema import LAYOUT, SCHEMA, SCHEMA_VERSION, VIEWS
 
 __all__ = ["Draft", "Event", "Journal"]
 
@@ -26,6 +26,7 @@ _BUSY_MS: Final = 5_000
 _READ_CHAIN: Final = """
     SELECT number, at, tick, kind, body, previous, hash FROM events WHERE number >= ? ORDER BY number
 """
+_VIEWS: Final = f"{VIEWS} PRAGMA user_version = {LAYOUT};"
 _INSERT: Final = """
     INSERT INTO events (number, at, tick, kind, body, previous, hash) VALUES (?, ?, ?, ?, ?, ?, ?)
 """
@@ -210,12 +211,14 @@ class Journal:
             row[0] for row in self.connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         }
         if not tables:
-            self.connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+            self.connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} {_VIEWS} COMMIT;")
             tables = {"owner"}
         if "owner" not in tables:
             raise DataError(
                 f"{self.path}: an SQLite file, but no journal of the bridge; name another file as state"
             )
+        if self.connection.execute("PRAGMA user_version").fetchone()[0] < LAYOUT:
+            self.connection.executescript(f"BEGIN IMMEDIATE; {_VIEWS} COMMIT;")
         self.connection.executemany("INSERT OR IGNORE INTO owner VALUES (?, ?)", list(self._owner.items()))
         found = dict(self.connection.execute("SELECT key, value FROM owner"))
         for key, value in self._owner.items():

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Context, Decimal, localcontext
 from typing import Final, NamedTuple
 
-from lab.core.errors import ConfigError
-from live_bridge.exchange import Order, Rules, Side
+from live_bridge.exchange import Order, OrderKind, Rules, Side
+from live_bridge.order_ids import order_id
 
 __all__ = [
     "CONTEXT",
     "Costing",
+    "Placing",
     "Plan",
     "Skipped",
     "Target",
     "cash_flow",
-    "order_id",
+    "limit_price",
     "plan_orders",
     "round_down",
 ]
 
 # The digits of IEEE decimal128: far below any step, and results stay short enough to read.
 CONTEXT: Final = Context(prec=34)
-_ID_LENGTH: Final = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +70,30 @@ class Costing:
 
 
 @dataclass(frozen=True, slots=True)
+class Placing:
+    """How a trade becomes orders.
+
+    Attributes
+    ----------
+    kind : "market" or "limit"
+    offset_bps : float
+        How far a limit lies on the cheap side of the mark, basis points.
+    max_notional : Decimal or None
+        Largest order, quote currency; a larger trade is split.
+    max_quantity : mapping of str to Decimal
+        Largest order by symbol, base currency.
+    max_slices : int
+        Orders that one trade may be split into; the rest is left.
+    """
+
+    kind: OrderKind = "market"
+    offset_bps: float = 0.0
+    max_notional: Decimal | None = None
+    max_quantity: Mapping[str, Decimal] = field(default_factory=dict)
+    max_slices: int = 10
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """A wanted trade that the exchange's rules or the cash do not let through, and by which one."""
 
@@ -96,8 +119,9 @@ def plan_orders(
     cash: Decimal,
     costs: Costing,
     scope: Sequence[str],
+    placing: Placing | None = None,
 ) -> Plan:
-    """Return the market orders that lead from the held quantities to the permitted weights.
+    """Return the orders that lead from the held quantities to the permitted weights.
 
     The value of an order is ``weight * equity - quantity * price``, as in the backtest. Quantities are
     rounded towards zero to the market's step; what falls below the smallest quantity or notional is dropped
@@ -115,8 +139,12 @@ def plan_orders(
     costs : Costing
         What the fills are expected to cost.
     scope : sequence of str
-        Account, portfolio and tick: what makes the order ids unique.
+        Account, portfolio, tick and whatever else makes the order ids unique.
+    placing : Placing, optional
+        How trades become orders; default: one market order each, split only where the market's largest order
+        asks for it.
     """
+    how = placing or Placing()
     with localcontext(CONTEXT):
         orders: list[Order] = []
         skipped: list[Skipped] = []
@@ -124,18 +152,11 @@ def plan_orders(
         for trade in sorted(_trades(targets, equity), key=lambda trade: trade.value):
             rule = rules[trade.symbol]
             exact, reason = _exact(trade, left, costs)
-            if rule.max_quantity is not None and exact > rule.max_quantity:
-                rest = exact - rule.max_quantity
-                skipped.append(Skipped(trade.symbol, trade.side, rest, "MAX_QUANTITY"))
-                exact = rule.max_quantity
-            quantity = round_down(exact, rule.step)
-            reason = _refusal(quantity, trade.price, rule) or (reason if quantity <= 0 else "")
-            if reason:
-                skipped.append(Skipped(trade.symbol, trade.side, exact, reason))
-                continue
-            identity = order_id([*scope, trade.symbol, trade.side, "0", "0", "0"], prefix=scope[1])
-            orders.append(Order(identity, trade.symbol, trade.side, quantity, trade.price))
-            left += cash_flow(trade.side, quantity * trade.price, costs)
+            made, dropped = _slices(trade, exact, reason, rule, how, scope)
+            orders += made
+            skipped += dropped
+            notional = sum((order.quantity for order in made), Decimal(0)) * trade.price
+            left += cash_flow(trade.side, notional, costs)
         return Plan(tuple(orders), tuple(skipped))
 
 
@@ -153,26 +174,22 @@ def round_down(quantity: Decimal, step: Decimal) -> Decimal:
         return (quantity / step).to_integral_value(rounding=ROUND_DOWN) * step
 
 
-def order_id(parts: Iterable[str], *, prefix: str) -> str:
-    """Return the client order id of a scope: the portfolio's prefix and a hash; 36 characters.
-
-    Parameters
-    ----------
-    parts : iterable of str
-        Account, portfolio, tick or command, market, side, slice, replacement, attempt.
-    prefix : str
-        The portfolio; its first 8 letters, digits, dashes and underscores are kept.
+def limit_price(side: Side, price: Decimal, rules: Rules, offset_bps: float) -> Decimal:
+    """Return a limit on the cheap side of `price`, rounded to the tick away from the market.
 
     Examples
     --------
-    >>> order_id(["main", "core", "t1", "BTC/USDT", "buy", "0", "0", "0"], prefix="core")
-    'core-7a7383d29c45a5eac4230bef4685865'
+    >>> rules = Rules("BTC/USDT", "BTC", "USDT", tick=Decimal("0.5"))
+    >>> limit_price("buy", Decimal(100), rules, 30), limit_price("sell", Decimal(100), rules, 30)
+    (Decimal('99.5'), Decimal('100.5'))
     """
-    head = "".join(c for c in prefix if c.isascii() and (c.isalnum() or c in "-_"))[:8]
-    if not head:
-        raise ConfigError(f"order ids: prefix {prefix!r} has no letter or digit")
-    body = hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
-    return f"{head}-{body}"[:_ID_LENGTH]
+    with localcontext(CONTEXT):
+        share = Decimal(str(offset_bps)).scaleb(-4)
+        if side == "buy":
+            return round_down(price * (1 - share), rules.tick)
+        exact = price * (1 + share)
+        rounded = round_down(exact, rules.tick)
+        return rounded if rounded == exact else rounded + rules.tick
 
 
 class _Trade(NamedTuple):
@@ -209,6 +226,49 @@ def _exact(trade: _Trade, cash: Decimal, costs: Costing) -> tuple[Decimal, str]:
     affordable = max(cash, Decimal(0)) / (trade.price * (1 + costs.slippage) * (1 + costs.fee))
     wanted = trade.value / trade.price
     return (affordable, "CASH_SHORT") if affordable < wanted else (wanted, "ROUNDED_TO_ZERO")
+
+
+def _slices(
+    trade: _Trade, exact: Decimal, reason: str, rule: Rules, how: Placing, scope: Sequence[str]
+) -> tuple[list[Order], list[Skipped]]:
+    orders: list[Order] = []
+    left = exact
+    largest = _largest(trade, rule, how)
+    while len(orders) < how.max_slices:
+        quantity = round_down(left if largest is None else min(left, largest), rule.step)
+        refused = _refusal(quantity, trade.price, rule) or (reason if quantity <= 0 else "")
+        if refused:
+            # The rest of a split trade that is less than a step is no trade that was missed.
+            lost = not orders or quantity > 0
+            return orders, [Skipped(trade.symbol, trade.side, left, refused)] if lost else []
+        limit = None if how.kind == "market" else limit_price(trade.side, trade.price, rule, how.offset_bps)
+        parts = (*scope, trade.symbol, trade.side, str(len(orders)), "0", "0")
+        orders.append(
+            Order(
+                order_id(parts),
+                trade.symbol,
+                trade.side,
+                quantity,
+                trade.price,
+                how.kind,
+                limit,
+                slice=len(orders),
+            )
+        )
+        left -= quantity
+        if largest is None:
+            return orders, []
+    rest = round_down(left, rule.step)
+    return orders, [Skipped(trade.symbol, trade.side, left, "MAX_SLICES")] if rest > 0 else []
+
+
+def _largest(trade: _Trade, rule: Rules, how: Placing) -> Decimal | None:
+    caps = [rule.max_quantity, how.max_quantity.get(trade.symbol)]
+    caps.append(None if how.max_notional is None else how.max_notional / trade.price)
+    # A cap below the smallest order would split a trade into nothing.
+    smallest = max(rule.min_quantity, rule.min_notional / trade.price) + rule.step
+    found = [max(cap, smallest) for cap in caps if cap is not None and cap > 0]
+    return min(found) if found else None
 
 
 def _refusal(quantity: Decimal, price: Decimal, rule: Rules) -> str:

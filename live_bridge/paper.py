@@ -13,6 +13,7 @@ from live_bridge.exchange import (
     Candle,
     Fill,
     Holdings,
+    KeyRights,
     MarketData,
     Order,
     OrderRefusedError,
@@ -203,6 +204,10 @@ class PaperExchange:
 
     def cancel(self, symbol: str, client_id: str) -> None:
         """Do nothing: no order is ever open."""
+
+    def rights(self) -> KeyRights:
+        """Return the rights of a key that there is none of: to trade, and no more."""
+        return KeyRights(withdraw=False, trade=True, ip_restricted=True)
 
     def _number(self, client_id: str) -> int:
         return list(self._fills).index(client_id) + 1

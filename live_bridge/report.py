@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from live_bridge.journal import Event, Journal
+from live_bridge.journal import Journal
+from live_bridge.order_report import order_documents
 from live_bridge.permission import account_at, held_symbols
 from live_bridge.state import BridgeState
 
@@ -17,7 +18,13 @@ RISK_MODES: Final = ("NORMAL", "REDUCE_ONLY", "HALTED")
 
 
 def run_document(
-    journal: Journal, state: BridgeState, *, mode: str, acted: bool, reasons: Sequence[str]
+    journal: Journal,
+    state: BridgeState,
+    *,
+    mode: str,
+    acted: bool,
+    reasons: Sequence[str],
+    incidents: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the document of ``live-bridge run --json``.
 
@@ -28,17 +35,19 @@ def run_document(
     state : BridgeState
         What it adds up to.
     mode : str
-        ``paper``.
+        ``paper`` or ``live``.
     acted : bool
         Whether this run acted. If not, the decisions are those already made and there are no orders.
     reasons : sequence of str
         What the run has to say beside them.
+    incidents : sequence of mapping
+        What a person should know.
 
     Returns
     -------
     dict
-        ``tick, mode, bar, decisions, targets, orders, skipped, state, reasons``. Weights are fractions; each
-        is there as a number and as hexadecimal text. Times are ISO 8601, UTC.
+        ``tick, mode, bar, decisions, targets, orders, skipped, state, reasons, incidents``. Weights are
+        fractions; each is there as a number and as hexadecimal text. Times are ISO 8601, UTC.
     """
     events = journal.events_of(state.tick) if state.tick else []
     decided = [event.body for event in events if event.kind == "DECIDED"]
@@ -58,10 +67,11 @@ def run_document(
         "acted": acted,
         "decisions": decisions,
         "targets": [_target(target) for target in targets.values()],
-        "orders": _orders(planned or {}, events) if acted else [],
+        "orders": order_documents(planned or {}, events) if acted else [],
         "skipped": list((planned or {}).get("skipped", [])) if acted else [],
         "state": state_document(state),
         "reasons": [*reasons, *unpromoted],
+        "incidents": list(incidents),
     }
 
 
@@ -183,28 +193,6 @@ def _decisions(body: Mapping[str, Any], targets: Mapping[str, Mapping[str, Any]]
 def _target(target: Mapping[str, Any]) -> dict[str, Any]:
     numbers = {key: _number(target[key]) for key in ("held", "wanted", "permitted")}
     return {"symbol": target["symbol"], **numbers, "reasons": target["reasons"]}
-
-
-def _orders(planned: Mapping[str, Any], events: Sequence[Event]) -> list[dict[str, Any]]:
-    fills = {event.body["order"]: event.body for event in events if event.kind == "FILLED"}
-    abandoned = {event.body["order"] for event in events if event.kind == "ABANDONED"}
-    orders = []
-    for order in planned.get("orders", []):
-        fill = fills.get(order["id"])
-        status = "filled" if fill else "abandoned" if order["id"] in abandoned else "planned"
-        orders.append(
-            {
-                "id": order["id"],
-                "symbol": order["symbol"],
-                "side": order["side"],
-                "quantity": float(order["quantity"]),
-                "price": float(order["price"]),
-                "status": status,
-                "fill_price": float(fill["price"]) if fill else None,
-                "fee": float(fill["fee"]) if fill else None,
-            }
-        )
-    return orders
 
 
 def _number(text: str | None) -> float | None:

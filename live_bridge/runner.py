@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from feature_store.errors import StoreError
-from lab.core.errors import ConfigError, DataError, LockedError
-from lab.strategies import Portfolio, load_portfolio
-from live_bridge.config import LoadedConfig, load_config
-from live_bridge.exchange import MarketData
+from lab.core.errors import DataError, HaltedError, LockedError
+from lab.strategies import load_portfolio
+from live_bridge.config import load_config
+from live_bridge.history import check_history, load_state
 from live_bridge.journal import Journal
 from live_bridge.report import run_document, status_document
-from live_bridge.state import check_history, load_state
-from live_bridge.tick import Tick, open_account
+from live_bridge.session import Connect, Session, through_ccxt
+from live_bridge.tick import Outcome, Tick
 
 __all__ = ["Connect", "exclusive", "run", "status", "through_ccxt"]
 
-Connect = Callable[[LoadedConfig], MarketData]
 
-
-def run(config: Path, *, root: Path, connect: Connect | None = None) -> tuple[dict[str, Any], int]:
+def run(
+    config: Path,
+    *,
+    root: Path,
+    connect: Connect | None = None,
+    live: bool = False,
+    new_account: bool = False,
+    environment: Mapping[str, str] | None = None,
+    local_now: Callable[[], datetime] | None = None,
+    pause: Callable[[float], None] = time.sleep,
+) -> tuple[dict[str, Any], int]:
     """Run one tick.
 
     Parameters
@@ -36,14 +46,24 @@ def run(config: Path, *, root: Path, connect: Connect | None = None) -> tuple[di
         Folder that holds ``data/``.
     connect : callable, optional
         Makes the exchange; default: through CCXT, as the configuration says.
+    live : bool
+        Whether ``--live`` was given.
+    new_account : bool
+        A person's word that a live journal may begin.
+    environment : mapping of str to str, optional
+        Where ``MNEMO_ENV`` and keys come from; default: the process's.
+    local_now : callable, optional
+        This machine's time, which the exchange's is compared with.
+    pause : callable
+        Waits for some seconds.
 
     Returns
     -------
     document : dict
         See :func:`live_bridge.report.run_document`; with ``now`` and ``seconds`` by phase.
     code : int
-        0, or 3 when an instance could not decide because the exchange's bars are at least two bars behind,
-        or when instances were skipped for their data and nothing was done.
+        0; 3 when an instance could not decide because the exchange's bars are at least two bars behind, or
+        when instances were skipped for their data and nothing was done; 5 while halted.
 
     Raises
     ------
@@ -53,35 +73,41 @@ def run(config: Path, *, root: Path, connect: Connect | None = None) -> tuple[di
     started = time.perf_counter()
     loaded = load_config(config, root=root)
     with exclusive(loaded.state):
-        portfolio = _checked_portfolio(loaded)
-        market = (connect or through_ccxt)(loaded)
+        session = Session(
+            loaded,
+            root=root,
+            connect=connect,
+            live=live,
+            new_account=new_account,
+            environment=os.environ if environment is None else environment,
+            local_now=local_now or (lambda: datetime.now(UTC)),
+            pause=pause,
+        )
         ready = time.perf_counter()
-        now = market.now()
-        asked = time.perf_counter()
-        with _journal(loaded, portfolio) as journal:
-            state = load_state(journal) or open_account(journal, portfolio, at=now)
-            if state.currency != portfolio.reference_currency:
-                raise ConfigError(
-                    f"{loaded.state}: the journal counts in {state.currency}, the portfolio in "
-                    f"{portfolio.reference_currency}; set reference_currency back, or start a new journal "
-                    "(state: …)"
-                )
+        with session.opened() as book:
             opened = time.perf_counter()
-            tick = Tick(loaded, portfolio, journal, market, state, now)
+            tick = Tick(loaded, session.portfolio, book, session.market, session.desk(book), session.now)
             outcome = tick.run()
             document = run_document(
-                journal,
+                book.journal,
                 tick.state,
                 mode=loaded.settings.mode,
                 acted=outcome.acted,
-                reasons=outcome.reasons,
+                reasons=[*session.reasons, *outcome.reasons],
+                incidents=[incident.document() for incident in book.incidents],
             )
-    phases = {"load": ready - started, "time": asked - ready, "journal": opened - asked, **outcome.seconds}
-    document["now"] = now.isoformat().replace("+00:00", "Z")
+    phases = {"load": ready - started, "journal": opened - ready, **outcome.seconds}
+    document["now"] = session.now.isoformat().replace("+00:00", "Z")
     document["seconds"] = {name: round(seconds, 4) for name, seconds in phases.items()}
+    return document, _exit_code(outcome)
+
+
+def _exit_code(outcome: Outcome) -> int:
+    if outcome.halted:
+        return HaltedError.exit_code
     late = any(waiting.behind > 1 for waiting in outcome.waiting)
     idle = bool(outcome.skipped) and not outcome.acted
-    return document, DataError.exit_code if late or idle else 0
+    return DataError.exit_code if late or idle else 0
 
 
 def status(config: Path, *, root: Path) -> dict[str, Any]:
@@ -95,7 +121,8 @@ def status(config: Path, *, root: Path) -> dict[str, Any]:
     loaded = load_config(config, root=root)
     if not loaded.state.is_file():
         raise DataError(f"{loaded.state}: no journal yet; 'live-bridge run --config {config}' starts it")
-    with _journal(loaded, load_portfolio(loaded.portfolio)) as journal:
+    portfolio = load_portfolio(loaded.portfolio)
+    with Journal(loaded.state, account=loaded.settings.account, portfolio=portfolio.portfolio_id) as journal:
         checked = check_history(journal)
         state = load_state(journal)
         if state is None:
@@ -103,24 +130,6 @@ def status(config: Path, *, root: Path) -> dict[str, Any]:
                 f"{loaded.state}: the journal is empty; 'live-bridge run --config {config}' fills it"
             )
         return status_document(journal, state, events=checked)
-
-
-def _journal(loaded: LoadedConfig, portfolio: Portfolio) -> Journal:
-    return Journal(loaded.state, account=loaded.settings.account, portfolio=portfolio.portfolio_id)
-
-
-def _checked_portfolio(loaded: LoadedConfig) -> Portfolio:
-    portfolio = load_portfolio(loaded.portfolio)
-    for market in portfolio.markets:
-        loaded.settings.symbol(market)
-    return portfolio
-
-
-def through_ccxt(loaded: LoadedConfig) -> MarketData:
-    """Return the configured exchange through CCXT; nothing is sent yet."""
-    from live_bridge.ccxt_exchange import connect
-
-    return connect(loaded.settings.exchange, recv_window_ms=loaded.settings.recv_window_ms)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["SCHEMA", "SCHEMA_VERSION"]
+__all__ = ["LAYOUT", "SCHEMA", "SCHEMA_VERSION", "VIEWS"]
 
 SCHEMA_VERSION: Final = 1
 
@@ -39,29 +39,58 @@ CREATE TABLE bars (
 );
 CREATE INDEX bars_by_time ON bars (symbol, timeframe, ts, number);
 CREATE TRIGGER bars_are_final BEFORE UPDATE ON bars BEGIN SELECT raise(ABORT, 'bars never change'); END;
+"""
 
+# Derived from the events, and made anew when a later version has others; LAYOUT counts them.
+LAYOUT: Final = 2
+
+VIEWS: Final = """
+DROP VIEW IF EXISTS decisions;
 CREATE VIEW decisions AS
     SELECT number, at, tick, body ->> 'instance' AS instance, body ->> 'bar' AS bar,
            body -> 'weights' AS weights, body -> 'inputs' AS inputs
     FROM events WHERE kind = 'DECIDED';
 
+DROP VIEW IF EXISTS orders;
 CREATE VIEW orders AS
     SELECT events.number, at, tick, each.value ->> 'id' AS id, each.value ->> 'symbol' AS symbol,
            each.value ->> 'side' AS side, each.value ->> 'quantity' AS quantity,
            each.value ->> 'price' AS price
     FROM events, json_each(events.body, '$.orders') AS each WHERE kind = 'PLANNED';
 
+DROP VIEW IF EXISTS fills;
 CREATE VIEW fills AS
     SELECT number, at, tick, body ->> 'order' AS id, body ->> 'symbol' AS symbol, body ->> 'side' AS side,
            body ->> 'quantity' AS quantity, body ->> 'price' AS price, body ->> 'fee' AS fee,
            body ->> 'fee_asset' AS fee_asset
-    FROM events WHERE kind = 'FILLED';
+    FROM events WHERE kind IN ('FILLED', 'TRADED')
+    UNION ALL
+    SELECT number, at, tick, trade.value ->> 'order', trade.value ->> 'symbol', trade.value ->> 'side',
+           trade.value ->> 'quantity', trade.value ->> 'price', trade.value ->> 'fee',
+           trade.value ->> 'fee_asset'
+    FROM events, json_each(events.body, '$.trades') AS trade WHERE kind = 'RECOVERED_ORPHAN';
 
+DROP VIEW IF EXISTS sent;
+CREATE VIEW sent AS
+    SELECT number, at, tick, body ->> '$.order.id' AS id, body ->> 'root' AS planned,
+           body ->> '$.order.symbol' AS symbol, body ->> '$.order.side' AS side,
+           body ->> '$.order.quantity' AS quantity, body ->> 'sent_ms' AS sent_ms
+    FROM events WHERE kind = 'SENT';
+
+DROP VIEW IF EXISTS incidents;
+CREATE VIEW incidents AS
+    SELECT number, at, tick, body ->> 'code' AS code, body ->> 'severity' AS severity,
+           body ->> 'symbol' AS symbol, body ->> 'detail' AS detail
+    FROM events WHERE kind = 'INCIDENT';
+
+DROP VIEW IF EXISTS balances;
 CREATE VIEW balances AS
     SELECT each.key AS currency, each.value AS quantity
-    FROM (SELECT body FROM events WHERE kind IN ('OPENED', 'CLOSED') ORDER BY number DESC LIMIT 1) AS last,
+    FROM (SELECT body FROM events WHERE kind IN ('OPENED', 'CLOSED', 'MODE_CHANGED')
+          ORDER BY number DESC LIMIT 1) AS last,
          json_each(last.body, '$.state.balances') AS each;
 
+DROP VIEW IF EXISTS equity;
 CREATE VIEW equity AS
     SELECT at, tick, body ->> 'equity' AS equity, body ->> 'currency' AS currency
     FROM events WHERE kind = 'CLOSED';

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
-from lab.core.errors import DataError
-from live_bridge.documents import RiskMemory, read_fill, read_order, read_risk, risk_document
+from live_bridge.documents import RiskMemory, read_risk, risk_document
 from live_bridge.exchange import Order
-from live_bridge.journal import Event, Journal
 from live_bridge.paper import Ledger
 
-__all__ = ["BridgeState", "Decided", "OpenTick", "apply", "check_history", "load_state"]
+__all__ = ["BridgeState", "Decided", "OpenTick", "Turnover", "Working", "WorkingStatus"]
+
+WorkingStatus = Literal["PLANNED", "SENT", "UNKNOWN", "ACCEPTED"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,54 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
+class Working:
+    """An order that is not settled yet.
+
+    Attributes
+    ----------
+    order : Order
+        As it is to be sent, or was.
+    root : str
+        Id of the planned order that it is an attempt at or a replacement of.
+    status : str
+        ``PLANNED``: may be sent. Else its one request may have arrived: ``SENT`` (it was about to be),
+        ``UNKNOWN`` (its answer was unclear), ``ACCEPTED``.
+    sent_ms : int
+        Exchange time that the request was signed with.
+    """
+
+    order: Order
+    root: str
+    status: WorkingStatus = "PLANNED"
+    sent_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class OpenTick:
-    """A tick whose plan is durable and whose orders are not all settled."""
+    """A tick whose plan is durable and whose orders are not all settled.
+
+    Attributes
+    ----------
+    tick : str
+    valid_until : str
+        Exchange time after which what was not sent is dropped.
+    pending : tuple of Working
+    scope : tuple of str
+        What makes the ids of its orders unique.
+    """
 
     tick: str
     valid_until: str
-    pending: tuple[Order, ...]
+    pending: tuple[Working, ...]
+    scope: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Turnover:
+    """What was traded on a UTC day, in quote currency."""
+
+    day: int = -1
+    notional: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +85,7 @@ class BridgeState:
     currency : str
         Reference currency.
     ledger : Ledger
-        Balances.
+        What the portfolio holds.
     marks : mapping of str to Decimal
         Last known price by symbol.
     decided : mapping of str to Decided
@@ -58,6 +100,21 @@ class BridgeState:
         Exchange time of the last event.
     open_tick : OpenTick or None
         A tick to be finished first.
+    mode : str
+        ``paper`` or ``live``: whose ledger it is.
+    foreign : mapping of str to Decimal
+        What the account holds beside the portfolio, by currency.
+    cursors : mapping of str to int
+        Number of the last own execution that was looked at, by symbol.
+    last_trade_ms : int
+        Exchange time of the last one booked.
+    opened_ms : int
+        Exchange time at which the live account was opened.
+    turnover : Turnover
+    shares : tuple of float
+        Shares of the instances at the last tick; empty before the first.
+    recent : tuple of int
+        Exchange times, in milliseconds, at which orders were sent within a minute of the last one.
     """
 
     currency: str = ""
@@ -69,6 +126,14 @@ class BridgeState:
     ticks: int = 0
     at: str = ""
     open_tick: OpenTick | None = None
+    mode: str = "paper"
+    foreign: Mapping[str, Decimal] = field(default_factory=dict)
+    cursors: Mapping[str, int] = field(default_factory=dict)
+    last_trade_ms: int = 0
+    opened_ms: int = 0
+    turnover: Turnover = field(default_factory=Turnover)
+    shares: tuple[float, ...] = ()
+    recent: tuple[int, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the state as exact JSON: decimals as text, floats as hexadecimal text."""
@@ -86,6 +151,14 @@ class BridgeState:
             "risk": risk_document(self.risk),
             "tick": self.tick,
             "ticks": self.ticks,
+            "mode": self.mode,
+            "foreign": {currency: str(amount) for currency, amount in self.foreign.items()},
+            "cursors": dict(self.cursors),
+            "last_trade_ms": self.last_trade_ms,
+            "opened_ms": self.opened_ms,
+            "turnover": {"day": self.turnover.day, "notional": str(self.turnover.notional)},
+            "shares": [share.hex() for share in self.shares],
+            "recent": list(self.recent),
         }
 
     def with_marks(self, prices: Mapping[str, Decimal]) -> BridgeState:
@@ -94,99 +167,30 @@ class BridgeState:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], at: str) -> BridgeState:
-        """Read what :meth:`document` wrote."""
+        """Read what :meth:`document` wrote, now or in an earlier version."""
+        turnover = document.get("turnover", {"day": -1, "notional": "0"})
         return cls(
             currency=document["currency"],
-            ledger=Ledger({currency: Decimal(text) for currency, text in document["balances"].items()}),
-            marks={symbol: Decimal(text) for symbol, text in document["marks"].items()},
+            ledger=Ledger(_amounts(document["balances"])),
+            marks=_amounts(document["marks"]),
             decided={name: _decided(entry) for name, entry in document["decided"].items()},
             risk=read_risk(document["risk"]),
             tick=document["tick"],
             ticks=document["ticks"],
             at=at,
+            mode=document.get("mode", "paper"),
+            foreign=_amounts(document.get("foreign", {})),
+            cursors=dict(document.get("cursors", {})),
+            last_trade_ms=document.get("last_trade_ms", 0),
+            opened_ms=document.get("opened_ms", 0),
+            turnover=Turnover(turnover["day"], Decimal(turnover["notional"])),
+            shares=tuple(float.fromhex(share) for share in document.get("shares", [])),
+            recent=tuple(document.get("recent", [])),
         )
 
 
-def load_state(journal: Journal) -> BridgeState | None:
-    """Return the state the journal ends in, or None for an empty one; the chain's end is checked.
-
-    Only the events since the last finished tick are read, so that the cost of a start does not grow with the
-    journal's age.
-    """
-    base = journal.last("OPENED", "CLOSED")
-    if base is None:
-        return None
-    journal.verify(after=base.number)
-    state = BridgeState.from_document(base.body["state"], base.at)
-    for event in journal.events(after=base.number):
-        state = apply(state, event)
-    return state
-
-
-def check_history(journal: Journal) -> int:
-    """Check the whole chain, and every recorded state against the events before it; return their number.
-
-    Raises
-    ------
-    DataError
-        Naming the first event that does not fit.
-    """
-    checked = journal.verify()
-    state = BridgeState()
-    for event in journal.events():
-        after = apply(state, event)
-        if event.kind == "CLOSED" and after.document() != event.body["state"]:
-            raise DataError(
-                f"{journal.path}: the state recorded at event {event.number} is not what the events before "
-                "it add up to. Restore a copy, or keep this file and start a new one (state: …)"
-            )
-        state = after
-    return checked
-
-
-def apply(state: BridgeState, event: Event) -> BridgeState:
-    """Return the state after an event; pure."""
-    state, body = replace(state, at=event.at), event.body
-    if event.kind == "OPENED":
-        return BridgeState.from_document(body["state"], event.at)
-    if event.kind == "DECIDED":
-        last = state.decided.get(body["instance"])
-        given = {m: float.fromhex(text) for m, text in body["weights"].items() if text is not None}
-        kept = {**(last.weights if last else {}), **given}
-        return replace(
-            state,
-            decided={
-                **state.decided,
-                body["instance"]: Decided(datetime.fromisoformat(body["closed"]), kept),
-            },
-        )
-    if event.kind == "PLANNED":
-        orders = tuple(read_order(entry) for entry in body["orders"])
-        prices = {symbol: Decimal(text) for symbol, text in body["marks"].items()}
-        return replace(
-            state.with_marks(prices),
-            risk=read_risk(body["risk"]["after"]),
-            tick=event.tick,
-            ticks=state.ticks + 1,
-            open_tick=OpenTick(event.tick, body["valid_until"], orders),
-        )
-    if event.kind == "FILLED":
-        return replace(_settled(state, body["order"]), ledger=state.ledger.after(read_fill(body)))
-    if event.kind == "ABANDONED":
-        return _settled(state, body["order"])
-    if event.kind == "CLOSED":
-        return replace(state, open_tick=None)
-    raise DataError(
-        f"event {event.number} of the journal is of kind {event.kind}, which this version does not know"
-    )
-
-
-def _settled(state: BridgeState, order: str) -> BridgeState:
-    tick = state.open_tick
-    if tick is None:
-        raise DataError(f"journal: order {order} is settled outside of any tick")
-    pending: Iterable[Order] = (entry for entry in tick.pending if entry.id != order)
-    return replace(state, open_tick=replace(tick, pending=tuple(pending)))
+def _amounts(entries: Mapping[str, str]) -> dict[str, Decimal]:
+    return {name: Decimal(text) for name, text in entries.items()}
 
 
 def _decided(entry: Mapping[str, Any]) -> Decided:

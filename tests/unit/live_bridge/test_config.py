@@ -17,9 +17,11 @@ def test_defaults_are_a_paper_account_on_binance() -> None:
     assert settings.exchange.base_url is None
 
 
-def test_live_mode_is_refused_with_the_modes_that_exist() -> None:
-    with pytest.raises(ConfigError, match=r"bridge\.yaml:2: mode: found 'live', .*runs paper only") as caught:
-        parse_config("portfolio: core.yaml\nmode: live\n", source="bridge.yaml")
+def test_a_mode_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(
+        ConfigError, match=r"bridge\.yaml:2: mode: found 'real', .*'paper' or 'live'"
+    ) as caught:
+        parse_config("portfolio: core.yaml\nmode: real\n", source="bridge.yaml")
     assert caught.value.exit_code == 2
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from lab.core.errors import ConfigError
 from live_bridge.exchange import Rules
-from live_bridge.orders import Costing, Plan, Target, order_id, plan_orders, round_down
+from live_bridge.order_ids import order_id, own_prefix
+from live_bridge.orders import Costing, Placing, Plan, Target, plan_orders, round_down
 
 D = Decimal
 FREE = Costing(D(0), D(0))
@@ -67,10 +68,51 @@ def test_what_the_rules_forbid_is_dropped_with_its_reason(
     assert [skipped.reason for skipped in made.skipped] == [reason]
 
 
-def test_an_order_above_the_largest_quantity_is_cut_and_the_rest_is_told() -> None:
+def test_an_order_above_the_largest_quantity_is_split_and_what_is_too_small_is_told() -> None:
     made = plan(0.5, max_quantity=D(2))
-    assert [order.quantity for order in made.orders] == [D("2.00")]
-    assert [(s.reason, s.quantity) for s in made.skipped] == [("MAX_QUANTITY", D(3))]
+    assert [order.quantity for order in made.orders] == [D("2.00"), D("2.00"), D("1.00")]
+    assert [order.slice for order in made.orders] == [0, 1, 2]
+    assert len({order.id for order in made.orders}) == 3
+    assert made.skipped == ()
+    rest = plan(0.405, max_quantity=D(2))
+    assert [order.quantity for order in rest.orders] == [D("2.00"), D("2.00")]
+    assert [(s.reason, s.quantity) for s in rest.skipped] == [("BELOW_MIN_NOTIONAL", D("0.05"))]
+
+
+@pytest.mark.parametrize(
+    ("placing", "quantities"),
+    [
+        (Placing(max_notional=D(150)), ["1.50", "1.50", "1.50", "0.50"]),
+        (Placing(max_quantity={"BTC/USDT": D("2.5")}), ["2.50", "2.50"]),
+        (Placing(max_quantity={"BTC/USDT": D("0.001")}, max_slices=3), ["0.11", "0.11", "0.11"]),
+        (Placing(max_notional=D(200), max_slices=1), ["2.00"]),
+    ],
+)
+def test_large_orders_are_split_as_configured(placing: Placing, quantities: list[str]) -> None:
+    target = Target("BTC/USDT", 0.5, D(0), D(100))
+    made = plan_orders(
+        [target], rules(), equity=D(1000), cash=D(1000), costs=FREE, scope=SCOPE, placing=placing
+    )
+    assert [order.quantity for order in made.orders] == [D(quantity) for quantity in quantities]
+    left = D(5) - sum((order.quantity for order in made.orders), D(0))
+    assert [(s.reason, s.quantity) for s in made.skipped] == ([("MAX_SLICES", left)] if left else [])
+
+
+def test_limit_orders_lie_on_the_cheap_side_and_on_the_tick() -> None:
+    placing = Placing(kind="limit", offset_bps=10.0)
+    buy, sell = (
+        plan_orders(
+            [Target("BTC/USDT", weight, D(held), D("100.07"))],
+            rules(tick=D("0.05")),
+            equity=D(1000),
+            cash=D(1000),
+            costs=FREE,
+            scope=SCOPE,
+            placing=placing,
+        ).orders[0]
+        for weight, held in ((0.5, "0"), (0.0, "3"))
+    )
+    assert (buy.kind, buy.limit, sell.limit) == ("limit", D("99.95"), D("100.20"))
 
 
 def test_a_buy_leaves_room_for_its_own_costs() -> None:
@@ -107,12 +149,19 @@ def test_a_step_of_zero_does_not_round() -> None:
 
 
 def test_order_ids_are_what_binance_accepts_and_differ_by_every_part() -> None:
-    parts = ["main", "core", "tick", "BTC/USDT", "buy", "0", "0", "0"]
-    made = order_id(parts, prefix="my portfolio!")
+    parts = ["main", "my portfolio!", "tick", "head", "BTC/USDT", "buy", "0", "0", "0"]
+    made = order_id(parts)
     assert re.fullmatch(r"myportfo-[0-9a-f]{27}", made)
-    others = {order_id([*parts[:i], "x", *parts[i + 1 :]], prefix="core") for i in range(len(parts))}
+    assert made.startswith(own_prefix("main", "my portfolio!"))
+    others = {order_id([*parts[:i], "x", *parts[i + 1 :]]) for i in range(len(parts))}
     assert len(others) == len(parts)
     # Parts are not merely glued together.
-    assert order_id(["a", "bc"], prefix="core") != order_id(["ab", "c"], prefix="core")
+    assert order_id(["p", "p", "a", "bc"]) != order_id(["p", "p", "ab", "c"])
     with pytest.raises(ConfigError, match="no letter or digit"):
-        order_id(parts, prefix="!!")
+        order_id(["main", "!!", "t"])
+
+
+def test_no_portfolio_has_another_ones_prefix() -> None:
+    names = ["binance_a", "binance_b", "binance", "binance_families", "core"]
+    prefixes = [own_prefix(account, name) for name in names for account in ("main", "second")]
+    assert len(set(prefixes)) == len(prefixes)

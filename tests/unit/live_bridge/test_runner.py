@@ -259,7 +259,7 @@ def test_orders_whose_bar_is_over_are_abandoned(bridge: Path, market_at: MarketA
     def die(operation: str, _: Path) -> None:
         nonlocal fills
         fills += operation == "journal-committed"
-        if fills == 2:  # the opening of the account, then the plan
+        if fills == 3:  # the opening of the account, its configuration, then the plan
             raise Killed
 
     on_fault_point(die)
