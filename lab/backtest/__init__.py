@@ -1,7 +1,8 @@
 """Simulation: a fused engine, vectorbt as the second one, metrics, and one frozen result."""
 
-from lab.backtest.batch import simulate_many
+from lab.backtest.attribution import by_family
 from lab.backtest.breakdowns import against, by_hour, by_market, by_period, by_regime, regimes
+from lab.backtest.many import simulate_many
 from lab.backtest.metrics import METRICS, Bars, compute_metrics, sharpe_per_period
 from lab.backtest.planning import SweepPlan, plan_sweep
 from lab.backtest.prices import ExecutionPrices
@@ -19,6 +20,7 @@ __all__ = [
     "Sweep",
     "SweepPlan",
     "against",
+    "by_family",
     "by_hour",
     "by_market",
     "by_period",

@@ -14,7 +14,7 @@ import numpy as np
 from lab.backtest.layout import Array
 from lab.core.compiled import njit
 
-__all__ = ["ALL", "COUNT", "PARTS", "figures_alone", "figures_of"]
+__all__ = ["ALL", "COUNT", "GROWTH", "PARTS", "figures_alone", "figures_of", "figures_of_growth"]
 
 COUNT: Final = 18
 _TOTAL: Final = 1
@@ -22,6 +22,8 @@ _MOMENTS: Final = 2
 _DRAWDOWN: Final = 4
 _GAINS: Final = 8
 _OTHERS: Final = 16
+# The one part that needs no returns, only their product.
+GROWTH: Final = _TOTAL
 ALL: Final = _TOTAL | _MOMENTS | _DRAWDOWN | _GAINS | _OTHERS
 # Which parts a metric is made of, in the order of METRICS.
 PARTS: Final = (
@@ -102,6 +104,18 @@ def figures_alone(returns: Array, others: Array, periods_per_year: float, wanted
                 returns[:, i], others[0, :, i], others[1, :, i], others[2, :, i], periods_per_year, values[i]
             )
         _finish(values[i], means[i], downsides[i], rows, periods_per_year)
+    return values
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def figures_of_growth(growth: Array, count: int, periods_per_year: float, wanted: int) -> Array:
+    """Return the metrics of accounts of which the growth over `count` bars is known, shape (N, COUNT)."""
+    values = np.full((growth.shape[0], COUNT), np.nan)
+    for i in range(growth.shape[0]):
+        values[i, 17] = count
+        if wanted & _TOTAL and count > 0:
+            values[i, 0] = growth[i] - 1.0
+            _finish(values[i], 0.0, 0.0, count, periods_per_year)
     return values
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "Codes",
     "Frictions",
     "Outputs",
+    "Rates",
     "Tape",
     "Terms",
 ]
@@ -85,6 +86,15 @@ class Terms(NamedTuple):
     limited: bool
     limits: Limits
     watch: Watch
+
+
+class Rates(NamedTuple):
+    """Bars from decision to trade, fractions charged, and the capital of every account."""
+
+    lag: int
+    fee: float
+    slippage: float
+    cash: float
 
 
 class Frictions(NamedTuple):

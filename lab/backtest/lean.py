@@ -1,7 +1,8 @@
 """The account of the fused engine with nothing kept but figures per bar: what many simulations are made of.
 
 Same arithmetic, same order and same bits as ``kernel.run`` without risk; bars without a weight cost one
-valuation. ``run_alone`` keeps an account per market, side by side, each with the capital of its own.
+valuation, bars with a single one need no sorting. ``run_alone`` keeps an account per market, each with the
+capital of its own. ``lanes.run_lanes`` does the same for several sets of weights at once.
 """
 
 from __future__ import annotations
@@ -9,77 +10,17 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lab.backtest.kernel import subtract
-from lab.backtest.layout import NOTHING, Array, Codes
+from lab.backtest.layout import NOTHING, Array, Codes, Rates, Tape
 from lab.backtest.sorting import SPARE, sort
+from lab.backtest.survey import MANY, NONE
 from lab.core.compiled import njit
 
-__all__ = ["FAULT", "OTHERS", "hold", "run_alone", "run_shared", "survey"]
+__all__ = ["OTHERS", "rebalance", "run_alone", "run_shared"]
 
 # Figures per bar after the returns: turnover, cost, exposure.
 OTHERS: Final = 3
-# What `survey` returns for weights that cannot be held.
-FAULT: Final = -1
-
-Flags = NDArray[np.bool_]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def survey(weights: Array, waits: Flags, warm_up: int, largest_sum: float, active: Flags) -> int:
-    """Check weights and find the rows that decide anything.
-
-    Parameters
-    ----------
-    weights : ndarray, shape (T, N)
-        NaN keeps the quantity.
-    waits : ndarray of bool, shape (T,)
-        Whether the row waits for a bar that is late or lost.
-    warm_up : int
-        Rows before the first decision.
-    largest_sum : float
-        What the weights of a row may sum to, rounding included.
-    active : ndarray of bool, shape (T,)
-        Filled: whether the row has a weight that is not NaN.
-
-    Returns
-    -------
-    int
-        Number of active rows, or ``FAULT``.
-    """
-    rows, columns = weights.shape
-    found = 0
-    for t in range(rows):
-        wrong, some = 0, 0
-        for i in range(columns):
-            weight = weights[t, i]
-            wrong += (weight < 0.0) | (weight > 1.0)
-            some += not np.isnan(weight)
-        active[t] = False
-        if wrong > 0:
-            return FAULT
-        if some == 0:
-            continue
-        total = 0.0
-        for i in range(columns):
-            if not np.isnan(weights[t, i]):
-                total += weights[t, i]
-        if total > largest_sum:
-            return FAULT
-        if t >= warm_up and not waits[t]:
-            active[t] = True
-            found += 1
-    return found
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def hold(weights: Array, received: Flags) -> None:
-    """Keep the quantity of every market whose bar was not received; `weights` is changed."""
-    for t in range(weights.shape[0]):
-        for i in range(weights.shape[1]):
-            if not received[t, i]:
-                weights[t, i] = np.nan
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
@@ -140,133 +81,153 @@ def _fill(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def run_shared(
+def rebalance(
+    t: int,
     price: Array,
     mark: Array,
-    last: Array,
-    weights: Array,
-    active: Flags,
-    lag: int,
+    wanted: Array,
+    row: int,
+    value: float,
+    held: Array,
+    cash: float,
     fee: float,
     slippage: float,
-    cash: float,
-    returns: Array,
-    others: Array,
-) -> None:
-    """Simulate one account; write `returns` (T,) and, unless it is empty, `others` (OTHERS, T).
+    floats: Array,
+    codes: Codes,
+) -> tuple[float, float, float]:
+    """Trade one bar towards row `row` of `wanted`; change `held`, return cash, notional and costs.
 
-    `mark` and `last` hold 0 where nothing is known yet; `weights` and `active` as :func:`survey` left them.
+    `floats` (4, N + SPARE) and `codes` (4, N + SPARE) are working memory.
     """
+    keys, quantities, sell_keys, buy_keys = floats[0], floats[1], floats[2], floats[3]
+    sells, buys, ranks, sequence = codes[0], codes[1], codes[2], codes[3]
+    n = held.shape[0]
+    # Without branches first, so that the divisions run in lanes; NaN in, NaN out.
+    for i in range(n):
+        worth = wanted[row, i] * value
+        keys[i] = worth - held[i] * mark[t, i]
+        quantities[i] = worth / mark[t, i] - held[i]
+    selling, buying = 0, 0
+    for i in range(n):
+        asked = (abs(quantities[i]) > NOTHING) & (not np.isnan(price[t, i]))
+        below = keys[i] < 0.0
+        sell_keys[selling], sells[selling] = keys[i], i
+        buy_keys[buying], buys[buying] = keys[i], i
+        selling += asked & below
+        buying += asked & (not below)
+    notional, costs = 0.0, 0.0
+    cash, notional, costs = _fill(
+        t, price, sell_keys, sells, selling, ranks, sequence, quantities, held,
+        cash, notional, costs, fee, slippage,
+    )  # fmt: skip
+    return _fill(
+        t, price, buy_keys, buys, buying, ranks, sequence, quantities, held,
+        cash, notional, costs, fee, slippage,
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def run_shared(
+    tape: Tape, weights: Array, decided: Codes, rates: Rates, returns: Array, others: Array, growth: Array
+) -> None:
+    """Simulate one account; write `growth` (1,) and, unless they are empty, `returns`, `others`.
+
+    `returns` (T, 1), `others` (OTHERS, T, 1), `growth` the product of one plus every return. The tape holds 0
+    where nothing is known yet; `weights` and `decided` as ``survey`` left them.
+    """
+    price, mark, last = tape.price, tape.mark, tape.last
+    lag, fee, slippage, cash = rates
     n = price.shape[1]
-    held, quantities, keys = np.zeros(n), np.zeros(n), np.zeros(n)
-    # Plain arrays, not a tuple of them: each use of one in a tuple counts references.
-    sell_keys, buy_keys = np.zeros(n + SPARE), np.zeros(n + SPARE)
-    sells, buys = np.zeros(n + SPARE, dtype=np.int64), np.zeros(n + SPARE, dtype=np.int64)
-    ranks, sequence = np.zeros(n + SPARE, dtype=np.int64), np.zeros(n + SPARE, dtype=np.int64)
-    full = others.shape[0] > 0
+    held = np.zeros(n)
+    floats, codes = np.zeros((4, n + SPARE)), np.zeros((4, n + SPARE), dtype=np.int64)
     before = cash
+    growth[0] = 1.0
     for t in range(price.shape[0]):
         notional, costs = 0.0, 0.0
-        value = 0.0
-        if t >= lag and active[t - lag]:
+        only = decided[t - lag] if t >= lag else NONE
+        if only != NONE:
             value = cash
             for i in range(n):
                 value += held[i] * mark[t, i]
-        if value > NOTHING:
-            # Without branches first, so that the divisions run in lanes; NaN in, NaN out.
-            for i in range(n):
-                worth = weights[t - lag, i] * value
-                keys[i] = worth - held[i] * mark[t, i]
-                quantities[i] = worth / mark[t, i] - held[i]
-            selling, buying = 0, 0
-            for i in range(n):
-                wanted = (abs(quantities[i]) > NOTHING) & (not np.isnan(price[t, i]))
-                below = keys[i] < 0.0
-                sell_keys[selling], sells[selling] = keys[i], i
-                buy_keys[buying], buys[buying] = keys[i], i
-                selling += wanted & below
-                buying += wanted & (not below)
-            cash, notional, costs = _fill(
-                t,
-                price,
-                sell_keys,
-                sells,
-                selling,
-                ranks,
-                sequence,
-                quantities,
-                held,
-                cash,
-                notional,
-                costs,
-                fee,
-                slippage,
-            )
-            cash, notional, costs = _fill(
-                t,
-                price,
-                buy_keys,
-                buys,
-                buying,
-                ranks,
-                sequence,
-                quantities,
-                held,
-                cash,
-                notional,
-                costs,
-                fee,
-                slippage,
-            )
+            if value > NOTHING and only == MANY:
+                cash, notional, costs = rebalance(
+                    t, price, mark, weights, t - lag, value, held, cash, fee, slippage, floats, codes
+                )
+            elif value > NOTHING:
+                quantity = weights[t - lag, only] * value / mark[t, only] - held[only]
+                if abs(quantity) > NOTHING and not np.isnan(price[t, only]):
+                    cash, held[only], notional, costs = _order(
+                        quantity, price[t, only], cash, held[only], fee, slippage
+                    )
         equity = cash
         for i in range(n):
             equity += held[i] * last[t, i]
-        returns[t] = equity / before - 1.0 if before > 0.0 else 0.0
-        if full:
-            others[0, t] = notional / before if before > 0.0 else 0.0
-            others[1, t] = costs / before if before > 0.0 else 0.0
-            others[2, t] = (equity - cash) / equity if equity > 0.0 else 0.0
+        _note(t, 0, equity, before, cash, notional, costs, returns, others, growth)
         before = equity
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _note(
+    t: int,
+    i: int,
+    equity: float,
+    before: float,
+    cash: float,
+    notional: float,
+    costs: float,
+    returns: Array,
+    others: Array,
+    growth: Array,
+) -> None:
+    """Write the figures of account `i` at the close of bar `t`."""
+    change = equity / before - 1.0 if before > 0.0 else 0.0
+    growth[i] *= 1.0 + change
+    if returns.shape[0] > 0:
+        returns[t, i] = change
+    if others.shape[1] > 0:
+        others[0, t, i] = notional / before if before > 0.0 else 0.0
+        others[1, t, i] = costs / before if before > 0.0 else 0.0
+        others[2, t, i] = (equity - cash) / equity if equity > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def run_alone(
-    price: Array,
-    mark: Array,
-    last: Array,
-    weights: Array,
-    active: Flags,
-    lag: int,
-    fee: float,
-    slippage: float,
-    capital: float,
-    returns: Array,
-    others: Array,
+    tape: Tape, weights: Array, decided: Codes, rates: Rates, returns: Array, others: Array, growth: Array
 ) -> None:
-    """Simulate an account per market; `returns` (T, N) and, unless it is empty, `others` (OTHERS, T, N)."""
+    """Simulate an account per market; `returns` (T, N), `others` (OTHERS, T, N), `growth` (N,).
+
+    An account that holds nothing and trades nothing does not change: only the others, `busy`, are looked at.
+    """
+    price, mark, last = tape.price, tape.mark, tape.last
+    lag, fee, slippage, capital = rates
     n = price.shape[1]
     held, cash, before = np.zeros(n), np.full(n, capital), np.full(n, capital)
     notional, costs = np.zeros(n), np.zeros(n)
-    full = others.shape[0] > 0
+    # One place more than markets: the next one is written before it is known whether it counts.
+    busy, count, is_busy = np.zeros(n + 1, dtype=np.int64), 0, np.zeros(n, dtype=np.bool_)
+    growth[:] = 1.0
+    returns[:] = 0.0
+    others[:] = 0.0
     for t in range(price.shape[0]):
-        if full:
-            notional[:] = 0.0
-            costs[:] = 0.0
-        if t >= lag and active[t - lag]:
-            for i in range(n):
-                weight = weights[t - lag, i]
-                if not (np.isnan(weight) or np.isnan(price[t, i])):
-                    value = cash[i] + held[i] * mark[t, i]
-                    quantity = weight * value / mark[t, i] - held[i]
-                    if value > NOTHING and abs(quantity) > NOTHING:
-                        cash[i], held[i], notional[i], costs[i] = _order(
-                            quantity, price[t, i], cash[i], held[i], fee, slippage
-                        )
-        for i in range(n):
+        only = decided[t - lag] if t >= lag else NONE
+        if only != NONE:
+            for i in range(0 if only == MANY else only, n if only == MANY else only + 1):
+                value = cash[i] + held[i] * mark[t, i]
+                quantity = weights[t - lag, i] * value / mark[t, i] - held[i]
+                if value > NOTHING and abs(quantity) > NOTHING and not np.isnan(price[t, i]):
+                    cash[i], held[i], notional[i], costs[i] = _order(
+                        quantity, price[t, i], cash[i], held[i], fee, slippage
+                    )
+                    busy[count] = i
+                    count += not is_busy[i]
+                    is_busy[i] = True
+        staying = 0
+        for k in range(count):
+            i = busy[k]
             equity = cash[i] + held[i] * last[t, i]
-            returns[t, i] = equity / before[i] - 1.0 if before[i] > 0.0 else 0.0
-            if full:
-                others[0, t, i] = notional[i] / before[i] if before[i] > 0.0 else 0.0
-                others[1, t, i] = costs[i] / before[i] if before[i] > 0.0 else 0.0
-                others[2, t, i] = (equity - cash[i]) / equity if equity > 0.0 else 0.0
-            before[i] = equity
+            _note(t, i, equity, before[i], cash[i], notional[i], costs[i], returns, others, growth)
+            before[i], notional[i], costs[i] = equity, 0.0, 0.0
+            is_busy[i] = held[i] != 0.0
+            busy[staying] = i
+            staying += is_busy[i]
+        count = staying

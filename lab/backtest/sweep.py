@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
@@ -10,19 +9,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lab.backtest import lean
-from lab.backtest.batch import Batch, Progress, in_threads, metric_columns
+from lab.backtest.batch import Batch, Decision, metric_columns
+from lab.backtest.feature_cache import FeatureCache
 from lab.backtest.grid import Grid, ParameterSets
 from lab.backtest.layout import Array
 from lab.backtest.metrics import METRICS
 from lab.backtest.prices import ExecutionPrices, PriceName, frozen
 from lab.backtest.run import Risk, limits_of
+from lab.backtest.survey import hold
+from lab.backtest.threads import Progress, in_threads, thread_count
 from lab.core.errors import ConfigError, WeightError
 from lab.core.feature import Feature
 from lab.core.frames import RECEIVED
 from lab.core.panel import Panel
 from lab.costs import Costs
-from lab.features import compute
 from lab.strategies import Strategy, decide_on_features
 
 __all__ = ["Accounts", "Sweep", "sweep"]
@@ -160,7 +160,11 @@ class Sweep:
         self._received, waits, self._complete = _holds(panel)
         # A market that is late holds up the others of its account, and no other account.
         self._waits = None if alone else waits
-        self._features = _FeatureCache(panel, self._room(memory_mb))
+        room = float("inf") if memory_mb is None else memory_mb * _MEGABYTE
+        # Half of what may be taken is for features, unless a single simulation needs more.
+        each = thread_count(workers) * self._batch.scratch
+        self._together = max(int(min(self._batch.together, room / 2 // max(each, 1))), 1)
+        self._features = FeatureCache(panel, room - self.working_bytes)
 
     def __len__(self) -> int:
         return len(self.sets)
@@ -182,7 +186,7 @@ class Sweep:
     @property
     def working_bytes(self) -> float:
         """Bytes of the simulations under way."""
-        return _threads(self.workers) * self._batch.scratch
+        return thread_count(self.workers) * self._together * self._batch.scratch
 
     def run(self, start: int, stop: int, *, progress: Progress | None = None) -> pl.DataFrame:
         """Return the rows of sets ``start … stop - 1``."""
@@ -194,7 +198,7 @@ class Sweep:
         values = np.empty((len(self.metrics), len(places) * accounts))
         done = 0
         jobs = (self._job(place) for place in places)
-        for rows in in_threads(self._run, jobs, workers=self.workers):
+        for rows in in_threads(self._run, jobs, workers=self.workers, chunk=self._together):
             values[:, done : done + len(rows)] = rows.T
             done += len(rows)
             if progress is not None:
@@ -219,26 +223,26 @@ class Sweep:
         return _Job(index, features, self._features.arrays(features), numbers, warm_up)
 
     def _run(self, jobs: list[_Job]) -> Array:
+        decisions = [self._decide(job) for job in jobs]
         if self._observe is None:
-            return np.vstack([self._simulate(job, None)[:, self._columns] for job in jobs])
+            return self._batch.figures(decisions)[:, self._columns]
         returns = np.empty((len(jobs), len(self._panel)))
-        rows = [self._simulate(job, kept)[:, self._columns] for job, kept in zip(jobs, returns, strict=True)]
+        rows = self._batch.figures(decisions, returns)[:, self._columns]
         self._observe([job.place for job in jobs], returns)
-        return np.vstack(rows)
+        return rows
 
-    def _simulate(self, job: _Job, kept: Array | None) -> Array:
+    def _decide(self, job: _Job) -> Decision:
         weights = np.require(self._strategy.core(*job.arrays, *job.numbers), np.float64, ["C", "W"])
         if weights.shape != self._panel.shape:
             self._complain(job)
-        values = frozen(weights)
-        active = self._batch.survey(values, self._waits, job.warm_up)
-        if active is None or not active.any():
+        decision = self._batch.survey(frozen(weights), self._waits, job.warm_up)
+        if decision is None or not decision.found:
             self._complain(job)
-        if not self._complete:
-            lean.hold(weights, self._received)
-        if active is None:
+        if decision is None:
             raise WeightError(f"family {self._strategy.family}: weights cannot be held")
-        return self._batch.figures(values, active, kept)
+        if not self._complete:
+            hold(weights, self._received)
+        return decision
 
     def _complain(self, job: _Job) -> None:
         """Raise what :func:`lab.strategies.decide` raises for such weights, if it does."""
@@ -247,42 +251,6 @@ class Sweep:
         for markets in parts:
             part = panel if len(parts) == 1 else panel.select(markets)
             decide_on_features(self._strategy, part, self.sets.params(job.place))
-
-    def _room(self, memory_mb: float | None) -> float:
-        """Return the bytes that features may take."""
-        if memory_mb is None:
-            return float("inf")
-        return memory_mb * _MEGABYTE - self.working_bytes
-
-
-class _FeatureCache:
-    """Features of one panel, computed when needed; the one unused for longest goes when room is short."""
-
-    def __init__(self, panel: Panel, room: float) -> None:
-        self._panel = panel
-        self.room = room
-        self.computed = 0
-        self.each = 8 * max(panel.shape[0] * panel.shape[1], 1)
-        self._known: dict[Feature, Array] = {}
-
-    def arrays(self, features: tuple[Feature, ...]) -> tuple[Array, ...]:
-        return tuple(self._array(feature, len(features)) for feature in features)
-
-    def _array(self, feature: Feature, together: int) -> Array:
-        values = self._known.pop(feature, None)
-        if values is None:
-            if together * self.each > self.room:
-                raise ConfigError(
-                    f"memory: the features of a single set need {together * self.each / _MEGABYTE:.0f} MB, "
-                    f"{max(self.room, 0) / _MEGABYTE:.0f} MB are left of what was given; give more, or "
-                    "fewer markets or bars"
-                )
-            while self._known and (len(self._known) + 1) * self.each > self.room:
-                del self._known[next(iter(self._known))]
-            values = compute(self._panel, [feature])[feature]
-            self.computed += 1
-        self._known[feature] = values
-        return values
 
 
 def _alone(accounts: Accounts, strategy: Strategy[Any]) -> bool:
@@ -293,10 +261,6 @@ def _alone(accounts: Accounts, strategy: Strategy[Any]) -> bool:
             f"family {strategy.family} compares markets with each other; accounts='alone' has only one"
         )
     return accounts == "alone"
-
-
-def _threads(workers: int | None) -> int:
-    return (os.cpu_count() or 1) if workers is None else max(workers, 1)
 
 
 def _holds(panel: Panel) -> tuple[NDArray[np.bool_], NDArray[np.bool_], bool]:

@@ -24,7 +24,7 @@ class Mutant:
 
 
 K, L, V = "lab.backtest.kernel", "lab.backtest.lean", "lab.backtest.vectorbt_engine"
-F, P = "lab.backtest.friction", "lab.backtest.prices"
+F, P, N = "lab.backtest.friction", "lab.backtest.prices", "lab.backtest.lanes"
 MUTANTS = (
     Mutant("buys before sells", "lab.backtest.sorting", "keys[sequence[place - 1]] > keys[i]", "keys[sequence[place - 1]] < keys[i]"),
     Mutant("ranks turned round", "lab.backtest.sorting", "sequence[ranks[i]] = i", "sequence[count - 1 - ranks[i]] = i"),
@@ -44,10 +44,16 @@ MUTANTS = (
     Mutant("breaker not persisted", K, "state = permit(", "_ = permit("),
     Mutant("untradeable markets seen as tradeable", K, "state.tradeable[i] = not np.isnan(tape.price[t, i])", "state.tradeable[i] = True"),
     Mutant("marks carried out of order", P, "mark[t, i] = known\n            if not np.isnan(closes[t, i]):\n                known = closes[t, i]", "if not np.isnan(closes[t, i]):\n                known = closes[t, i]\n            mark[t, i] = known"),
-    Mutant("lean: waits for nothing", L, "if t >= lag and active[t - lag]:\n            value = cash", "if t >= lag and active[t]:\n            value = cash"),
+    Mutant("lean: waits for nothing", L, "only = decided[t - lag] if t >= lag else NONE\n        if only != NONE:\n            value = cash", "only = decided[t] if t >= lag else NONE\n        if only != NONE:\n            value = cash"),
     Mutant("lean: fee of a buy forgotten", L, "rest = subtract(cash, notional + paid)", "rest = subtract(cash, notional)"),
     Mutant("lean: sells put among the buys", L, "below = keys[i] < 0.0", "below = keys[i] > 0.0"),
     Mutant("lean alone: capital shared", L, "np.full(n, capital), np.full(n, capital)", "np.full(n, capital / n), np.full(n, capital / n)"),
+    Mutant("lean: a single order ignores what is held", L, "quantity = weights[t - lag, only] * value / mark[t, only] - held[only]", "quantity = weights[t - lag, only] * value / mark[t, only]"),
+    Mutant("lean alone: open accounts are not looked at", L, "is_busy[i] = held[i] != 0.0", "is_busy[i] = held[i] == 0.0"),
+    Mutant("lanes: the sequence of the markets", N, "swaps = key > other", "swaps = key != key"),
+    Mutant("lanes: buys that do not fit", N, "exact = ((rest if amount < 0.0 else flow) > max(least, NOTHING)) | (amount == 0.0)", "exact = True"),
+    Mutant("lanes: orders of the same size", N, "twice = (key == keys", "twice = (key != key) & (key == keys"),
+    Mutant("lanes: one bar too late", N, "_make_orders(t, price, mark, wanted, row,", "_make_orders(t, price, mark, wanted, max(row - 1, 0),"),
     Mutant("frictions: remainder forgotten", F, "goal[i] = aim if status in (VOLUME_SHORT, NO_VOLUME) else np.nan", "goal[i] = np.nan"),
     Mutant("frictions: tick in favour", F, "math.ceil(price / tick - _ROUNDING) if side == BUY", "math.floor(price / tick) if side == BUY"),
     Mutant("frictions: linear impact", F, "math.sqrt(min(traded / volume, 1.0) if volume > 0.0 else 1.0)", "(min(traded / volume, 1.0) if volume > 0.0 else 1.0)"),
@@ -88,7 +94,7 @@ def check(vectorbt: bool) -> None:
     """Compare the engines on a few accounts; raise AssertionError where they differ."""
     from lab.backtest.vectorbt_engine import shifted
     from tests.oracle.engines import difference, equity_of, fused_account, oracle_account, vectorbt_accounts
-    from tests.oracle.portfolios import random_case
+    from tests.oracle.portfolios import random_case, ties
 
     cases = [random_case(seed, 30, 2 + seed % 6) for seed in range(60 if vectorbt else 14)]
     if vectorbt:
@@ -110,31 +116,49 @@ def check(vectorbt: bool) -> None:
         assert difference(equity_of(limited), oracle_account(case, limits=limits).equity, case.cash) <= 1e-9
         _check_lean(case, trace)
         _check_frictions(case)
+    for case in ties():
+        _check_lean(case, fused_account(case))
     _check_breaker()
 
 
 def _check_lean(case, trace) -> None:
     import numpy as np
 
-    from lab.backtest import ExecutionPrices, lean
-    from lab.backtest.layout import RETURN
+    from lab.backtest import ExecutionPrices, lanes, lean
+    from lab.backtest.layout import RETURN, Rates, Tape
+    from lab.backtest.survey import survey
     from tests.oracle.engines import costs_of
 
     prices, costs = ExecutionPrices.from_panel(case.panel), costs_of(case)
-    mark, last = np.nan_to_num(prices.mark), np.nan_to_num(prices.last)
-    active = np.zeros(len(prices), dtype=bool)
-    assert lean.survey(case.weights, np.zeros(len(prices), dtype=bool), 0, 1.0 + 1e-9, active) >= 0
-    returns, empty = np.empty(len(prices)), np.empty((0, len(prices)))
-    terms = (case.weights, active, 1, costs.fee, costs.slippage, case.cash)
-    lean.run_shared(prices.price, mark, last, *terms, returns, empty)
-    assert returns.tolist() == trace.path[RETURN].tolist()
-    wide = np.empty(prices.shape)
-    lean.run_alone(prices.price, mark, last, *terms, wide, np.empty((0, *prices.shape)))
-    for i in range(prices.shape[1]):
-        part = prices.columns(slice(i, i + 1))
-        one = (case.weights[:, i : i + 1], active, 1, costs.fee, costs.slippage, case.cash)
-        lean.run_shared(part.price, np.nan_to_num(part.mark), np.nan_to_num(part.last), *one, returns, empty)
-        assert returns.tolist() == wide[:, i].tolist()
+    bars, width = prices.shape
+    tape = prices.tape._replace(mark=np.nan_to_num(prices.mark), last=np.nan_to_num(prices.last))
+    rows = np.zeros(bars, dtype=np.int64)
+    assert survey(case.weights, np.zeros(bars, dtype=bool), 0, 1.0 + 1e-9, rows)[0] >= 0
+    rates = Rates(1, costs.fee, costs.slippage, case.cash)
+
+    def outputs(columns):
+        return np.empty((bars, columns)), np.empty((3, 0, columns)), np.empty(columns)
+
+    one = outputs(1)
+    lean.run_shared(tape, case.weights, rows, rates, *one)
+    assert one[0][:, 0].tolist() == trace.path[RETURN].tolist()
+    # The same account in all lanes but one, where it is half as large.
+    halves = np.where(np.isnan(case.weights), np.nan, case.weights / 2)
+    side = (halves, *[case.weights] * (lanes.LANES - 1))
+    many = outputs(lanes.LANES)
+    together = np.tile(rows, (lanes.LANES, 1))
+    lanes.run_lanes(tape, side, together, rates, lanes.network(width), *many)
+    assert many[0][:, 1].tolist() == one[0][:, 0].tolist() == many[0][:, -1].tolist()
+    lean.run_shared(tape, halves, rows, rates, *one)
+    assert many[0][:, 0].tolist() == one[0][:, 0].tolist()
+    wide = outputs(width)
+    lean.run_alone(tape, case.weights, rows, rates, *wide)
+    for i in range(width):
+        own = case.weights[:, i : i + 1]
+        part = Tape(*(values[:, i : i + 1] for values in tape[:3]), tape.day)
+        survey(own, np.zeros(bars, dtype=bool), 0, 1.0, rows)
+        lean.run_shared(part, own, rows, rates, *one)
+        assert one[0][:, 0].tolist() == wide[0][:, i].tolist()
 
 
 def _check_frictions(case) -> None:

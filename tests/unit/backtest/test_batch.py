@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 
 from lab.backtest import METRICS, run_backtest, simulate_many, sweep
-from lab.backtest.batch import in_threads
+from lab.backtest.threads import in_threads
 from lab.core.errors import ConfigError, FrameError, WeightError
 from lab.core.settings import RiskSettings
 from lab.costs import Costs
@@ -45,6 +46,22 @@ def test_sets_come_back_in_order_from_any_number_of_threads() -> None:
     assert tables[0].equals(tables[2], null_equal=True)
     assert tables[0]["exposure"].is_sorted()
     assert simulate_many(case.panel, [], costs=COSTS).height == 0
+
+
+@pytest.mark.parametrize("sets", [7, 16, 45])
+def test_sets_that_run_together_have_the_bits_of_one_alone(sets: int) -> None:
+    case = random_case(11, 150, 6)
+    random = np.random.default_rng(sets)
+    weights = [case.weights * share for share in random.uniform(0.0, 1.0, sets)]
+    weights[1] = np.where(random.random(case.weights.shape) < 0.9, np.nan, weights[1])  # hardly ever trades
+    for metrics in (["total_return"], ["sharpe", "max_drawdown"], METRICS):
+        together = simulate_many(case.panel, weights, costs=COSTS, metrics=metrics, workers=1)
+        alone = [simulate_many(case.panel, [one], costs=COSTS, metrics=metrics) for one in weights]
+        assert together.equals(pl.concat(alone), null_equal=True)
+    np.testing.assert_array_equal(
+        [row[METRICS.index("sharpe")] for row in together.rows()],
+        [run_backtest(case.panel, one, costs=COSTS).metrics["sharpe"] for one in weights],
+    )
 
 
 def test_few_chunks_wait_at_any_time() -> None:

@@ -1,0 +1,56 @@
+"""Features that many parameter sets share, within a given memory."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lab.backtest.layout import Array
+from lab.core.errors import ConfigError
+from lab.core.feature import Feature
+from lab.core.panel import Panel
+from lab.features import compute
+
+__all__ = ["FeatureCache"]
+
+_MEGABYTE: Final = 2**20
+
+
+class FeatureCache:
+    """Features of one panel, computed when needed; the one unused for longest goes when room is short.
+
+    Attributes
+    ----------
+    room : float
+        Bytes that they may take.
+    each : int
+        Bytes of one.
+    computed : int
+        How many were computed so far.
+    """
+
+    def __init__(self, panel: Panel, room: float) -> None:
+        self._panel = panel
+        self.room = room
+        self.computed = 0
+        self.each = 8 * max(panel.shape[0] * panel.shape[1], 1)
+        self._known: dict[Feature, Array] = {}
+
+    def arrays(self, features: tuple[Feature, ...]) -> tuple[Array, ...]:
+        """Return the values of features that are needed together, each of shape (T, N)."""
+        return tuple(self._array(feature, len(features)) for feature in features)
+
+    def _array(self, feature: Feature, together: int) -> Array:
+        values = self._known.pop(feature, None)
+        if values is None:
+            if together * self.each > self.room:
+                raise ConfigError(
+                    f"memory: the features of a single set need {together * self.each / _MEGABYTE:.0f} MB, "
+                    f"{max(self.room, 0) / _MEGABYTE:.0f} MB are left of what was given; give more, or "
+                    "fewer markets or bars"
+                )
+            while self._known and (len(self._known) + 1) * self.each > self.room:
+                del self._known[next(iter(self._known))]
+            values = compute(self._panel, [feature])[feature]
+            self.computed += 1
+        self._known[feature] = values
+        return values
