@@ -4,5 +4,16 @@ from lab.pipeline.parity import parity
 from lab.pipeline.reproduction import Reproduction, reproduce
 from lab.pipeline.runs import BacktestRun, backtest
 from lab.pipeline.tuning import TuneRun, tune
+from lab.pipeline.validation import Validation, validate
 
-__all__ = ["BacktestRun", "Reproduction", "TuneRun", "backtest", "parity", "reproduce", "tune"]
+__all__ = [
+    "BacktestRun",
+    "Reproduction",
+    "TuneRun",
+    "Validation",
+    "backtest",
+    "parity",
+    "reproduce",
+    "tune",
+    "validate",
+]
