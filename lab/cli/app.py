@@ -9,6 +9,7 @@ import typer
 
 from lab.cli import (
     calibrating,
+    campaigning,
     data,
     doctor,
     exchange,
@@ -51,6 +52,7 @@ app.add_typer(settings.app, name="config")
 research.register(app)
 reporting.register(app)
 doctor.register(app)
+campaigning.register(app)
 sweeping.register(app)
 calibrating.register(app)
 rehearsing.register(app)

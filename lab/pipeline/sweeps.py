@@ -6,6 +6,7 @@ import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,6 +64,8 @@ def sweep(
     metrics: Sequence[str] = FIGURES,
     workers: int | None = None,
     memory_mb: float | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> SweepRun:
@@ -84,12 +87,14 @@ def sweep(
         Columns of the result beside the Sharpe ratio, which is always there.
     workers, memory_mb
         See :func:`lab.backtest.sweep`.
+    start, end : datetime, optional
+        Only bars with ``start <= ts < end``; timezone-aware.
     progress : callable, optional
         Called with sets done and their total.
     clock : callable
         Seconds; figures do not depend on it.
     """
-    inputs = load_inputs(config, root=root)
+    inputs = load_inputs(config, root=root, start=start, end=end)
     wanted = tuple(name for name in METRICS if name in (*metrics, "sharpe"))
     whole = {**{name: [value] for name, value in _fixed(inputs.instance, grid).items()}, **grid}
     recorder = _Recorder(inputs)

@@ -1,0 +1,134 @@
+"""A campaign from its file to its tables: run, count, keep, log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from lab.pipeline.campaign.accounts import Holdings, MemberAccounts, load_member, run_member
+from lab.pipeline.campaign.config import Campaign, load_campaign
+from lab.pipeline.campaign.neighbourhoods import neighbour_rows, plateaus
+from lab.pipeline.campaign.parts import Regimes, parts_of
+from lab.pipeline.campaign.records import keep_tables, record_of
+from lab.pipeline.campaign.tables import (
+    breakdown_tables,
+    correlations,
+    daily_returns,
+    family_returns,
+    figure_rows,
+)
+from lab.pipeline.inputs import Inputs
+from lab.search import Ledger
+from lab.tracking import Tracker
+
+__all__ = ["CampaignRun", "run_campaign"]
+
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CampaignRun:
+    """A finished campaign.
+
+    Attributes
+    ----------
+    run_id : str
+        Of the MLflow run, whose parts are the members at each cost level.
+    folder : Path
+        Its tables, as CSV and Parquet.
+    tables : mapping of str to DataFrame
+    document : mapping
+        What ``mnemo campaign --json`` prints.
+    """
+
+    run_id: str
+    folder: Path
+    tables: Mapping[str, pl.DataFrame]
+    document: dict[str, Any]
+
+
+def run_campaign(path: Path | str, *, root: Path, report: Report) -> CampaignRun:
+    """Run every member of a campaign at every cost level, in both engines, and table the results.
+
+    Every evaluation is counted in the trial ledger. Tables appear under ``reports/campaigns/<campaign_id>``
+    when all are ready; a campaign that was killed is run again, and leaves the same.
+
+    Parameters
+    ----------
+    path : path
+        Campaign file; see :class:`~lab.pipeline.campaign.config.CampaignConfig`.
+    root : pathlib.Path
+        Folder that holds ``data/``, ``mlruns/`` and ``reports/``.
+    report : callable
+        Called with (task, done, total).
+
+    Raises
+    ------
+    ConfigError, DataError, WeightError
+        As loading and evaluating the members.
+    """
+    began = datetime.now(UTC)
+    campaign = load_campaign(path)
+    regimes = None if campaign.config.regimes is None else Regimes.read(campaign.config.regimes, root=root)
+    accounts, neighbourhood = _run(campaign, root, report)
+    tables = _tables(campaign, accounts, regimes, report)
+    if neighbourhood:
+        tables["neighbourhood"] = pl.DataFrame(neighbourhood, infer_schema_length=None)
+        tables["plateaus"] = plateaus(tables["neighbourhood"])
+    record = record_of(campaign, accounts, tables, Ledger(root), began=began, ended=datetime.now(UTC))
+    folder = keep_tables(root / "reports" / "campaigns" / campaign.config.campaign_id, tables, record.result)
+    run_id = Tracker(root).log(record)
+    document = {"run_id": run_id, "folder": str(folder), **record.result}
+    document |= {
+        name: tables[name].to_dicts() for name in ("figures", "correlations", "plateaus") if name in tables
+    }
+    return CampaignRun(run_id, folder, tables, document)
+
+
+def _run(campaign: Campaign, root: Path, report: Report) -> tuple[list[MemberAccounts], list[dict[str, Any]]]:
+    config, ledger = campaign.config, Ledger(root)
+    accounts: list[MemberAccounts] = []
+    neighbourhood: list[dict[str, Any]] = []
+    for done, member in enumerate(campaign.members):
+        report("accounts", done, len(campaign.members))
+        inputs = load_member(member, root=root)
+        accounts.append(run_member(member, inputs, config.costs, config.headline_costs, ledger))
+        if config.neighbourhood is not None and isinstance(inputs, Inputs):
+            neighbourhood += neighbour_rows(
+                member,
+                inputs,
+                config.neighbourhood,
+                root=root,
+                report=partial(report, f"around {member.name}"),
+            )
+    report("accounts", len(campaign.members), len(campaign.members))
+    return accounts, neighbourhood
+
+
+def _tables(
+    campaign: Campaign, accounts: list[MemberAccounts], regimes: Regimes | None, report: Report
+) -> dict[str, pl.DataFrame]:
+    config, holdings = campaign.config, Holdings()
+    rows: list[dict[str, Any]] = []
+    for done, account in enumerate(accounts):
+        report("periods and regimes", done, len(accounts))
+        parts = list(parts_of(config, account.panel, account.first, regimes))
+        rows += figure_rows(account, parts, holdings)
+    report("periods and regimes", len(accounts), len(accounts))
+    daily = daily_returns(accounts, holdings, config.headline_costs)
+    headline = daily.filter(pl.col("costs") == config.headline_costs)
+    return {
+        "figures": pl.DataFrame(rows, infer_schema_length=None),
+        "daily_returns": daily,
+        "correlations": correlations(
+            headline.filter(pl.col("family") != "hold").select("date", "id", "return")
+        ),
+        "family_correlations": correlations(family_returns(headline)),
+        **breakdown_tables(accounts),
+    }
