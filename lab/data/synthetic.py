@@ -13,7 +13,7 @@ from lab.core.errors import ConfigError
 from lab.core.frames import PRICE_COLUMNS, sort_rows
 from lab.core.timeframe import Timeframe
 
-__all__ = ["dirty", "synthetic_market", "synthetic_names"]
+__all__ = ["ORIGIN", "dirty", "synthetic_market", "synthetic_names"]
 
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _STEPS: Final = 4  # moves within a bar, from which its high and low come
@@ -21,7 +21,7 @@ _STEPS: Final = 4  # moves within a bar, from which its high and low come
 _DRIFT: Final = np.array([1.2, -1.0, 0.0])
 _VOLATILITY: Final = np.array([0.7, 1.1, 0.45])
 _REGIME_DAYS: Final = 90.0
-_ORIGIN: Final = datetime(2020, 1, 6, tzinfo=UTC)
+ORIGIN: Final = datetime(2020, 1, 6, tzinfo=UTC)
 
 
 def synthetic_names(markets: int) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ def synthetic_market(
     markets: int = 10,
     bars: int = 1_000,
     timeframe: str | Timeframe = "1d",
-    start: datetime = _ORIGIN,
+    start: datetime = ORIGIN,
     outages: int = 0,
     late: float = 0.0,
     delisted: float = 0.0,
