@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,8 +87,8 @@ def _figures(document: dict[str, Any]) -> list[list[Any]]:
             document["deflated_sharpe"],
             f"against {document['expected_max_sharpe']:.3f}, the best of N trials without edge",
         ],
-        ["minimum track record", f"{document['min_track_record_years']:.2f} years", years],
-        ["minimum backtest length", f"{document['min_backtest_years']:.2f} years", f"for N trials; {years}"],
+        ["minimum track record", _years(document["min_track_record_years"]), years],
+        ["minimum backtest length", _years(document["min_backtest_years"]), f"for N trials; {years}"],
         [
             "break-even costs",
             f"{document['break_even_costs']:.1f} x",
@@ -149,6 +150,10 @@ def _selection(document: dict[str, Any]) -> list[list[Any]]:
         how = f"{paths['paths']} paths of {paths['splits']} purged splits; {spread}"
         rows.append(["Sharpe of choosing, median path", paths["median"], how])
     return rows
+
+
+def _years(needed: float) -> str:
+    return f"{needed:.2f} years" if math.isfinite(needed) else "none is enough"
 
 
 def _kind(document: dict[str, Any]) -> str:

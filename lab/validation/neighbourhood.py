@@ -41,7 +41,7 @@ def neighbourhood(
 
 
 def neighbours(
-    space: Mapping[str, Dimension], params: Mapping[str, Any], *, largest: int = 400
+    space: Mapping[str, Dimension], params: Mapping[str, Any], *, largest: int = 300
 ) -> list[dict[str, Any]]:
     """Return the parameter sets around `params`, without itself, at most about `largest`.
 

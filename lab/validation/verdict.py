@@ -112,11 +112,16 @@ def conclude(evidence: Evidence, gaps: tuple[str, ...] = ()) -> Verdict:
         )
     odds = f"{_odds(evidence, evidence.deflated_sharpe)}{_reach(evidence)}"
     if not evidence.held_out:
+        seen = (
+            f"A Sharpe ratio of {evidence.sharpe:.2f} on bars that were seen when the parameters were "
+            f"written down. {odds}"
+        )
+        if evidence.deflated_sharpe < 0.5:
+            return Verdict("weak", "No better than luck, though nothing was held out", seen, gaps)
         return Verdict(
             "open",
             "One set of parameters, nothing held out",
-            f"A Sharpe ratio of {evidence.sharpe:.2f} on bars that were seen when the parameters were "
-            f"written down. {odds}{_first_weakness(evidence)} A walk-forward run is the next step.",
+            f"{seen}{_first_weakness(evidence)} A walk-forward run is the next step.",
             gaps,
         )
     opening = f"Out of sample the Sharpe ratio is {evidence.sharpe:.2f}. {odds}"
@@ -165,7 +170,7 @@ def _odds(evidence: Evidence, deflated: float) -> str:
 
 
 def _reach(evidence: Evidence) -> str:
-    if evidence.interval is None or evidence.interval[0] > 0:
+    if evidence.interval is None or not evidence.interval[0] <= 0 <= evidence.interval[1]:
         return ""
     low, high = evidence.interval
     return f" Resampled, it could be anything from {low:.2f} to {high:.2f}."

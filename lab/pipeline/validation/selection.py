@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 
 _FOLDS: Final = 10
 _BLOCKS: Final = 16
+# Bars that tests of means resample: of longer histories, equal runs of bars are added up first.
+_LARGEST: Final = 2_500
 
 
 def judge_selection(
@@ -35,7 +37,8 @@ def judge_selection(
     """
     returns = found.compared
     benchmark = buy_and_hold(judged.inputs.panel, judged.instance.costs).bars.returns[found.warm_up :]
-    against = {"cash": None, "buy_and_hold": benchmark}
+    tested = _shortened(returns)
+    against = {"cash": None, "buy_and_hold": _shortened(benchmark[:, None])[:, 0]}
     recorded = judged.recorded.get("pbo")
     return {
         "sets": len(found.instances),
@@ -43,14 +46,14 @@ def judge_selection(
         "pbo": _overfitting(returns) if recorded is None else float(recorded),
         "pbo_of": origin if recorded is None else "all sets of the search, as recorded",
         "spa": {
-            name: _superiority(spa(returns, each, seed=seed, resamples=resamples), found)
+            name: _superiority(spa(tested, each, seed=seed, resamples=resamples), found)
             for name, each in against.items()
-            if _differ(returns, each)
+            if _differ(tested, each)
         },
         "reality_check": {
-            name: reality_check(returns, each, seed=seed, resamples=resamples).p_value
+            name: reality_check(tested, each, seed=seed, resamples=resamples).p_value
             for name, each in against.items()
-            if _differ(returns, each)
+            if _differ(tested, each)
         },
         "paths": _paths(returns, judged.panel.timeframe.periods_per_year),
     }
@@ -72,6 +75,18 @@ def _superiority(test: SuperiorityTest, found: Candidates) -> dict[str, Any]:
         "block_length": test.block_length,
         "best": found.instances[test.best].params.model_dump(mode="json"),
     }
+
+
+def _shortened(returns: Array) -> Array:
+    """Add up runs of bars, so that at most so many are left; the oldest that fill none are left out.
+
+    Means, which are what is tested, stay what they are; correlation within a run is summed with it.
+    """
+    run = -(-len(returns) // _LARGEST)
+    count = len(returns) // run if run else 0
+    if run <= 1:
+        return returns
+    return returns[len(returns) - count * run :].reshape(count, run, -1).sum(axis=1)
 
 
 def _differ(returns: Array, benchmark: Array | None) -> bool:

@@ -33,6 +33,7 @@ STRONG = Evidence(
         ({"sharpe": math.nan}, "open", "Nothing to judge: the account never moved"),
         ({"deflated_sharpe": None}, "open", "says nothing about skill"),
         ({"held_out": False}, "open", "nothing held out"),
+        ({"held_out": False, "deflated_sharpe": 0.1}, "weak", "No better than luck, though nothing was"),
         ({"held_out": False, "weaknesses": ("doubled costs leave nothing",)}, "open", "; but doubled costs"),
         ({"deflated_sharpe": 0.2}, "weak", "No better than luck"),
         ({"deflated_sharpe": 0.9}, "weak", "Not proven"),
@@ -40,6 +41,7 @@ STRONG = Evidence(
         ({"superiority": 0.3}, "weak", "no better than cash with a probability of 30%"),
         ({"weaknesses": ("one bar of delay leaves 10%",)}, "weak", "Fragile: out of sample"),
         ({"interval": (-0.4, 2.1)}, "supported", "anything from -0.40 to 2.10"),
+        ({"interval": (-2.4, -0.1), "deflated_sharpe": 0.01}, "weak", "is 1%."),
     ],
 )
 def test_conclusions(changed, level, words):
