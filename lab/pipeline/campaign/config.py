@@ -97,11 +97,22 @@ class RegimeRule(Section):
 class Neighbourhood(Section):
     """How far around an instance's parameters to look: one parameter at a time, the others its own."""
 
-    steps: int = Field(1, ge=1, le=10, description="steps of the search space to either side")
+    steps: int = Field(1, ge=1, le=10, description="steps to either side")
+    relative_step: float | None = Field(
+        None, gt=0, lt=1.0, description="a step as a fraction of the own value; default: the search space's"
+    )
     parameters: tuple[str, ...] = Field(
         (), description="parameters moved; default: the family's search space"
     )
     costs: CostLevel = Field("base", description="cost level")
+
+    @model_validator(mode="after")
+    def _above_zero(self) -> Neighbourhood:
+        if self.steps * (self.relative_step or 0.0) >= 1.0:
+            raise ValueError(
+                f"{self.steps} steps of {self.relative_step:g} reach 0; take fewer or smaller ones"
+            )
+        return self
 
 
 class CampaignConfig(Section):

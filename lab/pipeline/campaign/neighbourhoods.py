@@ -26,8 +26,8 @@ _CONTINUOUS = 10
 def neighbours(instance: StrategyInstance, rule: Neighbourhood) -> dict[str, list[Any]]:
     """Return, for each parameter that is moved, its values in ascending order, the instance's own among them.
 
-    A range is walked in its steps from the own value, a choice in its order; values that the family's model
-    refuses are left out.
+    A range is walked in its steps from the own value, a choice in its order; with `relative_step` both in
+    steps of that fraction of the own value, where that is not 0. What the family's model refuses is left out.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def neighbours(instance: StrategyInstance, rule: Neighbourhood) -> dict[str, lis
         own = getattr(instance.params, name)
         if own is None:
             continue
-        values = [value for value in _around(space[name], own, rule.steps) if _allowed(instance, name, value)]
+        values = [value for value in _around(space[name], own, rule) if _allowed(instance, name, value)]
         if len(values) > 1:
             found[name] = values
     return found
@@ -104,19 +104,24 @@ def plateaus(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _around(dimension: Dimension, own: Any, steps: int) -> list[Any]:
+def _around(dimension: Dimension, own: Any, rule: Neighbourhood) -> list[Any]:
+    steps = range(-rule.steps, rule.steps + 1)
+    if rule.relative_step is not None and own != 0:
+        values = [own * (1 + k * rule.relative_step) for k in steps]
+        return sorted({round(value) if isinstance(own, int) else _rounded(value) for value in values})
     if isinstance(dimension, Range):
-        step = dimension.step or (
-            1 if dimension.is_integer else (dimension.high - dimension.low) / _CONTINUOUS
-        )
-        # Twelve digits, so that 0.1 + 0.2 is 0.3.
-        return [
-            own + k * step if isinstance(own + step, int) else float(f"{own + k * step:.12g}")
-            for k in range(-steps, steps + 1)
-        ]
-    below = [value for value in sorted(dimension.options) if value < own][-steps:]
-    above = [value for value in sorted(dimension.options) if value > own][:steps]
+        step = dimension.step or (dimension.high - dimension.low) / _CONTINUOUS
+        if dimension.is_integer:
+            step = dimension.step or 1
+        return [own + k * step if isinstance(own + step, int) else _rounded(own + k * step) for k in steps]
+    below = [value for value in sorted(dimension.options) if value < own][-rule.steps :]
+    above = [value for value in sorted(dimension.options) if value > own][: rule.steps]
     return [*below, own, *above]
+
+
+def _rounded(value: float) -> float:
+    # Twelve digits, so that 0.1 + 0.2 is 0.3.
+    return float(f"{value:.12g}")
 
 
 def _allowed(instance: StrategyInstance, name: str, value: Any) -> bool:
