@@ -192,7 +192,8 @@ def test_a_bad_configuration_exits_2(config: Path) -> None:
     config.write_text(config.read_text() + "mode: live\n")
     code, _, errors = bridge(config)
     assert code == 2
-    assert "bridge.yaml:5: mode: found 'live', this version runs paper only; write mode: paper" in errors
+    assert "mode: live needs --live on the command line too" in errors
+    assert not (config.parent / "data/live/main.sqlite").exists()
 
 
 def test_an_exchange_that_is_down_or_broken_exits_4_and_decides_nothing(config: Path, url: str) -> None:

@@ -1,0 +1,173 @@
+"""Meet every fault at every endpoint of a live tick, and count what was lost, doubled or left open.
+
+    python -m tests.every_fault [--seed 7] [--cases 400] [--naive]
+
+A case is a tick under one fault, then clean ticks. Whatever the answer was, no id is sent twice, the journal
+is the exchange's account afterwards, nothing is open, and the exit code is a documented one. Where the answer
+was no definite refusal, the account is also what it is without any fault. Prints cases, failed and seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from lab.data import demo
+from tests.oracle.bridge_harness import (
+    BALANCES,
+    OPTIONS,
+    balances,
+    control,
+    exchange_state,
+    faults_of,
+    finish,
+    fresh,
+    in_child,
+    tick,
+    write_configs,
+)
+from tests.oracle.loopback_server import loopback
+
+__all__ = ["ENDPOINTS", "FAULTS", "fault_cases", "main", "run_case"]
+
+CODES = {0, 2, 3, 4, 5}
+ENDPOINTS = (
+    ("GET", "/api/v3/time"),
+    ("GET", "/sapi/v1/account/apiRestrictions"),
+    ("GET", "/api/v3/exchangeInfo"),
+    ("GET", "/api/v3/account"),
+    ("GET", "/api/v3/openOrders"),
+    ("GET", "/api/v3/klines"),
+    ("GET", "/api/v3/ticker/price"),
+    ("POST", "/api/v3/order"),
+    ("GET", "/api/v3/order"),
+    ("GET", "/api/v3/myTrades"),
+    ("GET", "/api/v3/allOrders"),
+)
+_AMBIGUOUS: tuple[dict[str, Any], ...] = (
+    *({"kind": kind, "when": when} for kind in ("drop", "reset", "empty", "garbage", "cut", "truncated")
+      for when in ("before", "after")),
+    *({"kind": "status", "status": status, "when": when} for status in (500, 502, 503, 504, 408)
+      for when in ("before", "after")),
+    *({"kind": "status", "status": 400, "code": code, "when": when}
+      for code in (-1000, -1001, -1006, -1007, -1008) for when in ("before", "after")),
+    {"kind": "late", "milliseconds": 700},
+    {"kind": "late", "milliseconds": 1_400},
+    {"kind": "late", "milliseconds": 60_000},
+    {"kind": "hang", "milliseconds": 50},
+    {"kind": "hang", "milliseconds": 50, "when": "after"},
+    {"kind": "delay", "milliseconds": 50},
+    {"kind": "replay"},
+    {"kind": "replay", "when": "after"},
+    {"kind": "body", "body": "{}"},
+    {"kind": "body", "body": "[]", "when": "after"},
+    {"kind": "body", "body": "null"},
+    {"kind": "status", "status": 429, "when": "before"},
+    {"kind": "status", "status": 418, "when": "before"},
+    {"kind": "status", "status": 429, "when": "after"},
+    {"kind": "status", "status": 400, "code": -1021, "when": "before"},
+    {"kind": "status", "status": 400, "code": -1021, "when": "after"},
+)  # fmt: skip
+_DEFINITE: tuple[dict[str, Any], ...] = tuple(
+    {"kind": "status", "status": 400, "code": code, "message": text, "when": when}
+    for code, text in (
+        (-2010, "Account has insufficient balance for requested action."),
+        (-1013, "Filter failure: LOT_SIZE"),
+        (-1100, "Illegal characters found in a parameter."),
+        (-2010, "Duplicate order sent."),
+        (-1013, "Market is closed."),
+        (-2015, "Invalid API-key, IP, or permissions for action."),
+        (-2013, "Order does not exist."),
+    )
+    for when in ("before", "after")
+)
+FAULTS = (*_AMBIGUOUS, *_DEFINITE)
+
+
+def fault_cases(*, cases: int, seed: int) -> list[dict[str, Any]]:
+    """Return faults at endpoints: those at order requests first, then the rest, both drawn by the seed."""
+    places = [(method, path, nth) for method, path in ENDPOINTS for nth in (1, 2)]
+    every = [
+        {**fault, "method": method, "path": path, "nth": nth}
+        for method, path, nth in places
+        for fault in FAULTS
+    ]
+    orders = [case for case in every if case["path"] == "/api/v3/order"]
+    rest = [case for case in every if case["path"] != "/api/v3/order"]
+    generator = random.Random(seed)
+    chosen = generator.sample(orders, min(cases, len(orders)))
+    return chosen + generator.sample(rest, min(max(cases - len(chosen), 0), len(rest)))
+
+
+def run_case(
+    case: dict[str, Any],
+    config: Path,
+    url: str,
+    folder: Path,
+    expected: dict[str, Decimal],
+    *,
+    naive: bool = False,
+) -> list[str]:
+    """Run a tick under a fault, then clean ones, and return what is wrong afterwards."""
+    root = fresh(folder / "root", url)
+    faults = [case]
+    if case["method"] == "GET" and case["path"] in {"/api/v3/order", "/api/v3/allOrders"}:
+        # Asked only about an order whose own answer was lost.
+        faults.append({"kind": "drop", "when": "after", "method": "POST", "path": "/api/v3/order", "nth": 1})
+    control(url, "fault", faults=faults)
+    first = in_child(tick(config, root, naive=naive), scratch=folder)
+    control(url, "fault", clear=True)
+    if first.code not in CODES:
+        return [f"exit code {first.code}: {first.error}"]
+    ended = first if first.code == 5 else finish(config, root, folder, naive=naive)
+    if ended.code not in {0, 5}:
+        return [f"exit code {ended.code} after the fault: {ended.error}"]
+    definite = any(fault in _DEFINITE for fault in [_bare(case)])
+    return faults_of(url, root, None if definite or ended.code == 5 else expected)
+
+
+def _bare(case: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in case.items() if name not in {"method", "path", "nth"}}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command."""
+    made = argparse.ArgumentParser(prog="python -m tests.every_fault", description=__doc__)
+    made.add_argument("--seed", type=int, default=7)
+    made.add_argument("--cases", type=int, default=400)
+    made.add_argument("--naive", action="store_true", help="the bridge that sends an unclear order again")
+    options = made.parse_args(arguments)
+    failed: dict[str, list[str]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store = folder / "store"
+        demo.install(store)
+        pairs = [word for balance in BALANCES for word in ("--balance", balance)]
+        with loopback(store, *OPTIONS, *pairs) as url:
+            config = write_configs(folder / "config", url, settle=6.0)
+            finish(config, fresh(folder / "root", url), folder)
+            expected = balances(exchange_state(url))
+            cases = fault_cases(cases=options.cases, seed=options.seed)
+            for case in cases:
+                wrong = run_case(case, config, url, folder, expected, naive=options.naive)
+                if wrong:
+                    failed[json.dumps(case)] = wrong
+    document = {
+        "what": "faults at endpoints of a live tick",
+        "cases": len(cases),
+        "failed": len(failed),
+        "seed": options.seed,
+        "failures": dict(list(failed.items())[:10]),
+    }
+    sys.stdout.write(json.dumps(document, indent=1) + "\n")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
