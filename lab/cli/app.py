@@ -15,6 +15,7 @@ from lab.cli import (
     exchange,
     features,
     ingest,
+    logged,
     rehearsing,
     reporting,
     research,
@@ -55,6 +56,7 @@ doctor.register(app)
 campaigning.register(app)
 sweeping.register(app)
 calibrating.register(app)
+logged.register(app, strategy.app)
 rehearsing.register(app)
 validating.register(app)
 

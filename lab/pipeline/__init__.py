@@ -1,5 +1,6 @@
 """The shell: load, call, count, save. Everything a researcher calls goes through here and is counted."""
 
+from lab.pipeline.exporting import export_run
 from lab.pipeline.parity import parity
 from lab.pipeline.reproduction import Reproduction, reproduce
 from lab.pipeline.runs import BacktestRun, backtest
@@ -12,6 +13,7 @@ __all__ = [
     "TuneRun",
     "Validation",
     "backtest",
+    "export_run",
     "parity",
     "reproduce",
     "tune",

@@ -2,6 +2,8 @@
 
 from lab.tracking.code import CodeVersion, code_version
 from lab.tracking.record import ChildRecord, DataInput, Provenance, RunRecord, TrackedRun
+from lab.tracking.registry import RegisteredStrategy, register, registered
+from lab.tracking.searching import search_runs
 from lab.tracking.store import EXPERIMENT, tracking_uri
 from lab.tracking.tracker import Tracker
 from lab.tracking.usage import Sample, Samples, usage
@@ -12,12 +14,16 @@ __all__ = [
     "CodeVersion",
     "DataInput",
     "Provenance",
+    "RegisteredStrategy",
     "RunRecord",
     "Sample",
     "Samples",
     "TrackedRun",
     "Tracker",
     "code_version",
+    "register",
+    "registered",
+    "search_runs",
     "tracking_uri",
     "usage",
 ]

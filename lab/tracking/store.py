@@ -127,6 +127,12 @@ class RunStore:
                 "UPDATE runs SET artifact_uri = ? || '/' || run_uuid || '/artifacts' WHERE experiment_id = ?",
                 (location, self.experiment),
             )
+            for column in ("source", "storage_location"):
+                database.execute(
+                    f"UPDATE model_versions SET {column} = ? || '/' || run_id || '/artifacts' "  # noqa: S608
+                    f"WHERE run_id IS NOT NULL AND {column} IS NOT NULL",
+                    (location,),
+                )
 
 
 @cache
