@@ -128,4 +128,4 @@ def code_identity(instance: StrategyInstance) -> dict[str, str]:
     own = Path(__file__).with_name("walk_forward.py")
     strategy = Path(inspect.getfile(type(instance.strategy)))
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return {"search": source_digest(own), "strategy": source_digest(strategy), **versions}
+    return {"search_code": source_digest(own), "strategy_code": source_digest(strategy), **versions}

@@ -81,7 +81,9 @@ def test_tpe_learns():
 
 
 def test_unknown_samplers_and_empty_spaces_are_refused():
-    with pytest.raises(ConfigError, match="sampler 'annealing' unknown; expected tpe, random, grid, qmc, cmaes, nsga2"):
+    with pytest.raises(
+        ConfigError, match="sampler 'annealing' unknown; expected tpe, random, grid, qmc, cmaes, nsga2"
+    ):
         proposer_of("annealing", SPACE, trials=1, seed=0)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="space is empty"):
         proposer_of("tpe", {}, trials=1, seed=0)
