@@ -4,7 +4,7 @@ from lab.backtest.attribution import by_family
 from lab.backtest.breakdowns import against, by_hour, by_market, by_period, by_regime, regimes
 from lab.backtest.many import simulate_many
 from lab.backtest.metrics import METRICS, Bars, compute_metrics, sharpe_per_period
-from lab.backtest.planning import SweepPlan, plan_sweep
+from lab.backtest.planning import Clocks, SweepPlan, plan_sweep
 from lab.backtest.prices import ExecutionPrices
 from lab.backtest.result import BacktestResult
 from lab.backtest.run import run_backtest
@@ -15,6 +15,7 @@ __all__ = [
     "METRICS",
     "BacktestResult",
     "Bars",
+    "Clocks",
     "ExecutionPrices",
     "Simulation",
     "Sweep",

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import polars as pl
 from pydantic import ValidationError
 
 from lab.core.errors import ConfigError
@@ -66,7 +68,13 @@ class ParameterSets:
                 f"{fault['msg'].removeprefix('Value error, ')}"
             ) from None
 
-    def columns(self, places: Sequence[int]) -> dict[str, list[Any]]:
-        """Return the values of the sets at `places` by parameter, None where a set does not name one."""
-        sets = [self.values(place) for place in places]
-        return {name: [one.get(name) for one in sets] for name in self.names}
+    def columns(self, places: Sequence[int]) -> dict[str, pl.Series]:
+        """Return the values of the sets at `places` by parameter, null where a set does not name one."""
+        if self.listed is not None:
+            sets = [self.listed[place] for place in places]
+            return {name: pl.Series([one.get(name) for one in sets], strict=False) for name in self.names}
+        left, found = np.asarray(places, dtype=np.int64), {}
+        for name, axis in zip(reversed(self.names), reversed(self.axes), strict=True):
+            left, chosen = np.divmod(left, len(axis))
+            found[name] = pl.Series(axis, strict=False).gather(chosen)
+        return {name: found[name] for name in self.names}

@@ -184,9 +184,14 @@ class Sweep:
         return min(features * self._features.each, max(self._features.room, 0.0))
 
     @property
+    def under_way(self) -> int:
+        """Simulations that all threads have at a time."""
+        return thread_count(self.workers) * self._together
+
+    @property
     def working_bytes(self) -> float:
         """Bytes of the simulations under way."""
-        return thread_count(self.workers) * self._together * self._batch.scratch
+        return self.under_way * self._batch.scratch
 
     def run(self, start: int, stop: int, *, progress: Progress | None = None) -> pl.DataFrame:
         """Return the rows of sets ``start … stop - 1``."""
@@ -206,8 +211,9 @@ class Sweep:
         parameters = self.sets.columns(places)
         if self._batch.alone:
             markets = self._panel.markets
-            parameters = {name: [v for v in column for _ in markets] for name, column in parameters.items()}
-            parameters["market"] = list(markets) * len(places)
+            each = np.repeat(np.arange(len(places)), len(markets))
+            parameters = {name: column.gather(each) for name, column in parameters.items()}
+            parameters["market"] = pl.Series(markets * len(places), dtype=pl.String)
         return pl.DataFrame({**parameters, **dict(zip(self.metrics, values, strict=True))})
 
     def _job(self, index: int) -> _Job:

@@ -96,10 +96,15 @@ def _show(name: str, document: dict[str, Any]) -> None:
     best = document["best"]
     if best:
         table(f"Best of {name}", list(best[0]), [list(row.values()) for row in best])
+    plan, errors = document["plan"], document.get("plan_error")
     typer.echo(
-        f"{document['sets_run']:,} of {document['sets']:,} sets run in {document['seconds']:.1f} s (planned: "
-        f"{document['plan']['seconds']:.1f} s for all), {document['features']} features, "
+        f"{document['sets_run']:,} of {document['sets']:,} sets run, {document['features']} features: "
+        f"{document['seconds']:.1f} s, {document['processor_seconds']:.1f} s of processor time, peak "
         f"{document['peak_rss_mb']:.0f} MB"
+    )
+    typer.echo(
+        f"planned: {plan['seconds']:.1f} s, {plan['processor_seconds']:.1f} s, peak {plan['peak_mb']:.0f} MB"
+        + ("" if errors is None else " (off by " + ", ".join(f"{e:+.0%}" for e in errors.values()) + ")")
     )
     typer.echo(
         f"{document['n_trials_ledger']:,} trials on record: the best of as many without any edge would "

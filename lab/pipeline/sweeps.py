@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import resource
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from feature_store.atomic import exclusive, write_parquet
-from lab.backtest import METRICS, Sweep, SweepPlan, plan_sweep
+from lab.backtest import METRICS, Clocks, Sweep, SweepPlan, plan_sweep
 from lab.core.hashing import digest
 from lab.pipeline.inputs import Inputs, load_inputs
 from lab.search import Ledger, TrialBatch, parameter_hash, sketch
@@ -67,7 +66,7 @@ def sweep(
     start: datetime | None = None,
     end: datetime | None = None,
     progress: Progress | None = None,
-    clock: Callable[[], float] = time.perf_counter,
+    clocks: Clocks = Clocks(),  # noqa: B008
 ) -> SweepRun:
     """Run all combinations of `grid` around an instance's parameters; count every one of them as a trial.
 
@@ -91,8 +90,8 @@ def sweep(
         Only bars with ``start <= ts < end``; timezone-aware.
     progress : callable, optional
         Called with sets done and their total.
-    clock : callable
-        Seconds; figures do not depend on it.
+    clocks : Clocks
+        Seconds; figures do not depend on them.
     """
     inputs = load_inputs(config, root=root, start=start, end=end)
     wanted = tuple(name for name in METRICS if name in (*metrics, "sharpe"))
@@ -110,13 +109,21 @@ def sweep(
         observe=recorder.observe,
     )
     folder = root / "data" / "sweeps" / _identity(inputs, whole, wanted)
-    plan = plan_sweep(prepared, rows_kept=BLOCK, clock=clock)
+
+    def tried(start: int, stop: int) -> None:
+        recorder.run(prepared, start, stop)[1].to_body()
+
+    plan = plan_sweep(prepared, run=tried, rows_kept=BLOCK, clocks=clocks)
+    wall, processor = clocks.wall(), clocks.processor()
     with exclusive(folder):
-        done, seconds = _run_blocks(prepared, recorder, folder, Ledger(root), progress, clock)
-    document = _document(inputs, folder, plan, seconds, Ledger(root))
-    document |= {"sets": len(prepared), "sets_run": done}
-    if done == len(prepared):
-        document["plan_error"] = plan.seconds / seconds - 1.0 if seconds else 0.0
+        done = _run_blocks(prepared, recorder, folder, Ledger(root), progress)
+    took = {"seconds": clocks.wall() - wall, "processor_seconds": clocks.processor() - processor}
+    document = _document(inputs, folder, plan, Ledger(root))
+    document |= {"sets": len(prepared), "sets_run": done, **took}
+    if done and done == len(prepared):
+        planned = {"seconds": plan.seconds, "processor_seconds": plan.processor_seconds}
+        errors = {name: planned[name] / seconds - 1.0 for name, seconds in took.items() if seconds}
+        document["plan_error"] = errors | {"peak_mb": plan.peak_mb / document["peak_rss_mb"] - 1.0}
     return SweepRun(folder, plan, document)
 
 
@@ -127,19 +134,20 @@ class _Recorder:
         self.inputs = inputs
         self.content = panel_hash(inputs.panel)
         self._bars = inputs.panel.bar
-        self.start(0, 0)
-
-    def start(self, first: int, count: int) -> None:
-        self._first = first
-        self._sketches = np.zeros((count, SKETCH_SIZE), dtype=np.float16)
+        self._first = 0
+        self._sketches = np.zeros((0, SKETCH_SIZE), dtype=np.float16)
 
     def observe(self, places: Sequence[int], returns: Array) -> None:
-        # Made in the calibration too, so that it is timed, and kept in a block's run alone.
-        made = sketch(returns, self._bars)
-        if len(self._sketches):
-            self._sketches[[place - self._first for place in places]] = made
+        self._sketches[[place - self._first for place in places]] = sketch(returns, self._bars)
 
-    def batch(self, prepared: Sweep, rows: pl.DataFrame) -> TrialBatch:
+    def run(self, prepared: Sweep, start: int, stop: int) -> tuple[pl.DataFrame, TrialBatch]:
+        """Return rows and trials of the sets ``start … stop - 1``."""
+        self._first = start
+        self._sketches = np.zeros((stop - start, SKETCH_SIZE), dtype=np.float16)
+        rows = prepared.run(start, stop)
+        return rows, self._batch(prepared, rows)
+
+    def _batch(self, prepared: Sweep, rows: pl.DataFrame) -> TrialBatch:
         """Return the block's trials; a set that never traded has a Sharpe ratio of 0."""
         panel = self.inputs.panel
         root = float(np.sqrt(panel.timeframe.periods_per_year))
@@ -163,26 +171,21 @@ def _run_blocks(
     folder: Path,
     ledger: Ledger,
     progress: Progress | None,
-    clock: Callable[[], float],
-) -> tuple[int, float]:
-    """Run the blocks that are missing; return how many sets that were, and the seconds of simulating."""
-    done, seconds = 0, 0.0
+) -> int:
+    """Run the blocks that are missing; return how many sets that were."""
+    done = 0
     for start in range(0, len(prepared), BLOCK):
         stop = min(start + BLOCK, len(prepared))
         path = folder / f"block-{start // BLOCK:06d}.parquet"
         if not path.exists():
-            recorder.start(start, stop - start)
-            began = clock()
-            rows = prepared.run(start, stop)
-            seconds += clock() - began
+            rows, trials = recorder.run(prepared, start, stop)
             # Counted first: a kill between the two repeats trials, which counts them once.
-            ledger.append(recorder.batch(prepared, rows))
+            ledger.append(trials)
             write_parquet(path, rows)
             done += stop - start
         if progress is not None:
             progress(stop, len(prepared))
-    recorder.start(0, 0)
-    return done, seconds
+    return done
 
 
 def _fixed(instance: StrategyInstance, grid: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -208,9 +211,7 @@ def _identity(inputs: Inputs, grid: Mapping[str, Sequence[Any]], metrics: Sequen
     )[:16]
 
 
-def _document(
-    inputs: Inputs, folder: Path, plan: SweepPlan, seconds: float, ledger: Ledger
-) -> dict[str, Any]:
+def _document(inputs: Inputs, folder: Path, plan: SweepPlan, ledger: Ledger) -> dict[str, Any]:
     instance, panel = inputs.instance, inputs.panel
     judgement = ledger.judge(instance.strategy.family, DataIdentity.of(instance.markets, instance.timeframe))
     root = float(np.sqrt(panel.timeframe.periods_per_year))
@@ -219,8 +220,7 @@ def _document(
     return {
         "folder": str(folder),
         "features": plan.features,
-        "plan": {"seconds": plan.seconds, "memory_mb": plan.memory_mb},
-        "seconds": seconds,
+        "plan": asdict(plan),
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "best": best.to_dicts(),
         # What the best of so many trials without any edge would show, annualised.

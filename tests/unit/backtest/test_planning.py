@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from lab.backtest import Sweep, plan_sweep
+from lab.backtest import Clocks, Sweep, plan_sweep
 from lab.core.panel import Panel
 from lab.costs import Costs
 from lab.strategies import strategy_of
@@ -27,12 +27,26 @@ def prepared(panel: Panel, grid, **options) -> Sweep:
 
 
 def test_time_is_scaled_from_the_sets_tried(panel: Panel) -> None:
-    # A clock that says a second has passed at each look: both runs of 32 sets take one.
-    ticks = itertools.count()
-    plan = plan_sweep(prepared(panel, GRID), clock=lambda: float(next(ticks)))
+    # Clocks that say a second has passed at each look: both rounds take one.
+    ticks, busy = itertools.count(), itertools.count(step=2)
+    plan = plan_sweep(
+        prepared(panel, GRID), clocks=Clocks(lambda: float(next(ticks)), lambda: 2.0 * next(busy))
+    )
     assert plan.sets == 300
     assert plan.features == 5
-    assert plan.seconds == pytest.approx(300 / 32)
+    # One thread takes 16 sets at a time, and three times as many are tried together: 7 runs of 48.
+    assert plan.seconds == pytest.approx(300 / (7 * 48))
+    assert plan.processor_seconds == pytest.approx(4 * plan.seconds)
+    assert plan.peak_mb > plan.memory_mb
+
+
+def test_what_is_done_with_the_rows_is_tried_too(panel: Panel) -> None:
+    tried: list[tuple[int, int]] = []
+    plan = plan_sweep(prepared(panel, GRID), run=lambda start, stop: tried.append((start, stop)))
+    assert plan.features == 5
+    assert (0, 48) in tried
+    assert (252, 300) in tried
+    assert all(0 <= start < stop <= 300 for start, stop in tried)
 
 
 def test_memory_grows_with_features_and_not_with_sets(panel: Panel) -> None:
