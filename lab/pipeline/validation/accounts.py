@@ -83,7 +83,7 @@ class Accounts:
             ExecutionPrices.from_panel(panel),
             np.ascontiguousarray(weights[skipped:]),
             costs=costs,
-            limits=Limits.from_settings(instance.risk, costs),
+            limits=Limits.from_settings(instance.risk, costs, panel.markets),
             lag=1 + extra_lag,
         )
         returns = simulation.bars.returns

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.core.errors import DataError
 from lab.pipeline.parity import certificate_of
 from lab.pipeline.validation.accounts import Accounts
 from lab.pipeline.validation.candidates import run_candidates, searched_sets, trials_of
@@ -89,6 +90,7 @@ def validate(
     accounts = Accounts(judged)
     # The stitched path of a search is made of trials that are on record already.
     returns = accounts.returns(judged.weights(), counted=judged.kind != "tune")
+    _require_same(judged, annual_sharpe(judged, returns))
     robust = stress(
         accounts,
         baseline=annual_sharpe(judged, returns),
@@ -123,6 +125,17 @@ def _proof(judged: Judged, seed: int, tell: Report) -> dict[str, Any]:
         seed=seed,
         progress=lambda share: tell("certificate", round(100 * share), 100),
     ).report()
+
+
+def _require_same(judged: Judged, sharpe: float) -> None:
+    """Refuse to judge a run by an account that is not the one it recorded."""
+    recorded = judged.recorded.get("metrics", {}).get("sharpe")
+    if recorded is not None and not math.isclose(sharpe, recorded, rel_tol=1e-9, abs_tol=1e-9):
+        raise DataError(
+            f"run {judged.run_id}: the same decisions give a Sharpe ratio of {sharpe:.6f} now, "
+            f"{recorded:.6f} recorded; costs, limits or the engine were changed. Ask 'mnemo reproduce {judged.run_id}' what "
+            "changed, or run it again"
+        )
 
 
 def _evidence(
