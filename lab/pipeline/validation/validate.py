@@ -133,8 +133,8 @@ def _require_same(judged: Judged, sharpe: float) -> None:
     if recorded is not None and not math.isclose(sharpe, recorded, rel_tol=1e-9, abs_tol=1e-9):
         raise DataError(
             f"run {judged.run_id}: the same decisions give a Sharpe ratio of {sharpe:.6f} now, "
-            f"{recorded:.6f} recorded; costs, limits or the engine were changed. Ask 'mnemo reproduce {judged.run_id}' what "
-            "changed, or run it again"
+            f"{recorded:.6f} recorded; costs, limits or the engine were changed. "
+            f"Ask 'mnemo reproduce {judged.run_id}' what changed, or run it again"
         )
 
 
