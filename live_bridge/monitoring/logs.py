@@ -2,24 +2,24 @@
 
 Two files, for two classes of retention: ``bridge.jsonl`` has everything and is kept for some weeks,
 ``incidents.jsonl`` has warnings and worse and is kept for long. Both are bounded by size.
+
+This is the standard library's logging: structlog would import rich, a tenth of a second of every tick.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, Final, Protocol
-
-import structlog
+from typing import Any, Final
 
 from feature_store.errors import StoreError
 from live_bridge.monitoring.redaction import Redactor
 
-__all__ = ["FIELDS", "Log", "open_log"]
+__all__ = ["FIELDS", "RETENTION", "Log", "open_log"]
 
 # Every line has these, in this order; what else is told stands under `details`.
 FIELDS: Final = (
@@ -40,24 +40,42 @@ RETENTION: Final[Mapping[str, tuple[int, int]]] = {
     "bridge.jsonl": (10_000_000, 9),
     "incidents.jsonl": (10_000_000, 49),
 }
-_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
 
-class Log(Protocol):
-    """What writes lines; :func:`open_log` makes one.
+class Log:
+    """Writes lines that share some fields; :func:`open_log` makes one.
 
     `message` is for people; the named fields of :data:`FIELDS` are for machines; anything else lands under
     ``details``.
     """
 
+    def __init__(self, logger: logging.Logger, redactor: Redactor, shared: Mapping[str, Any]) -> None:
+        self._logger, self._redactor, self._shared = logger, redactor, dict(shared)
+
     def info(self, message: str, **fields: Any) -> None:
         """Write a line of level info."""
+        self._write(logging.INFO, message, fields)
 
     def warning(self, message: str, **fields: Any) -> None:
         """Write a line of level warning."""
+        self._write(logging.WARNING, message, fields)
 
     def critical(self, message: str, **fields: Any) -> None:
         """Write a line of level critical."""
+        self._write(logging.CRITICAL, message, fields)
+
+    def _write(self, level: int, message: str, fields: Mapping[str, Any]) -> None:
+        known = {
+            **self._shared,
+            **fields,
+            "timestamp_utc": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "log_level": logging.getLevelName(level),
+            "message": message,
+        }
+        line = {name: known.pop(name, "") for name in FIELDS[:-1]}
+        line["trace_id"] = line["trace_id"] or line["correlation_id"]
+        line["details"] = {**known.pop("details", {}), **known}
+        self._logger.log(level, "%s", json.dumps(self._redactor.value(line), ensure_ascii=False, default=str))
 
 
 def open_log(
@@ -83,35 +101,8 @@ def open_log(
     StoreError
         If the folder cannot be written.
     """
-    logger = _logger(folder)
-    bound = structlog.wrap_logger(
-        logger,
-        processors=[_Arrange(redactor), structlog.processors.JSONRenderer(serializer=_dump)],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        context_class=dict,
-    )
-    log: Log = bound.bind(component=component, exchange_id=exchange_id, correlation_id=correlation_id)
-    return log
-
-
-class _Arrange:
-    """Puts every line's fields in one order, the rest under details, and masks secrets."""
-
-    def __init__(self, redactor: Redactor) -> None:
-        self._redactor = redactor
-
-    def __call__(self, _: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        known = {
-            "timestamp_utc": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "log_level": method.upper(),
-            "message": event.pop("event"),
-            **{name: event.pop(name) for name in FIELDS if name in event},
-        }
-        line = {name: known.get(name, "") for name in FIELDS[:-1]}
-        line["trace_id"] = line["trace_id"] or line["correlation_id"]
-        line["details"] = {**known.get("details", {}), **event}
-        masked: MutableMapping[str, Any] = self._redactor.value(line)
-        return masked
+    shared = {"component": component, "exchange_id": exchange_id, "correlation_id": correlation_id}
+    return Log(_logger(folder), redactor, shared)
 
 
 def _logger(folder: Path) -> logging.Logger:
@@ -142,7 +133,3 @@ class _Quiet(RotatingFileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
         del record
-
-
-def _dump(line: Mapping[str, Any], **_: Any) -> str:
-    return json.dumps(line, ensure_ascii=False, default=str)
