@@ -86,7 +86,8 @@ def rehearse(
     Returns
     -------
     dict
-        ``ticks, failed`` (runs that ended with an error), ``decisions, mismatches`` (weights that are not the
+        ``ticks, failed`` (runs that ended with an error), ``without_bars`` (runs that found the exchange's
+        bars two or more behind, as in a hole of the stored ones), ``decisions, mismatches`` (weights not the
         backtest's to the bit), ``orders, equity`` and ``equity_backtest`` at the last close,
         ``equity_difference`` (largest, relative, at any close), ``attribution`` (at the last close, quote
         currency) and ``residual`` (largest unexplained difference at any close looked at, relative).
@@ -114,7 +115,8 @@ def rehearse(
         "from": start.isoformat(),
         "to": end.isoformat(),
         "ticks": len(told),
-        "failed": sum(entry["code"] != 0 for entry in told),
+        "failed": sum(entry["code"] != 0 and not _without_bars(entry) for entry in told),
+        "without_bars": sum(_without_bars(entry) for entry in told),
         **_signals(inputs, told),
         **found,
     }
@@ -260,6 +262,11 @@ def _signals(inputs: PortfolioInputs, told: Sequence[Mapping[str, Any]]) -> dict
         text = None if np.isnan(weight) else weight.hex()
         mismatches += text != entry["weight_hex"]
     return {"decisions": len(decisions), "mismatches": mismatches}
+
+
+def _without_bars(entry: Mapping[str, Any]) -> bool:
+    late = any(reason.startswith("WAITING_FOR_BAR") for reason in entry.get("reasons", ()))
+    return bool(entry["code"] == DataError.exit_code and late)
 
 
 def _iso(at: datetime) -> str:
