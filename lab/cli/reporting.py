@@ -1,13 +1,14 @@
-"""What a person looks at: tearsheets and the MLflow UI."""
+"""What a person looks at: tearsheets, the operator's reports, the MLflow UI."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lab.cli.shell import Json, Root, emit, root_folder
+from lab.cli.shell import Json, Root, emit, instant, root_folder
 
 __all__ = ["register"]
 
@@ -15,6 +16,10 @@ __all__ = ["register"]
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command("report", epilog="Example: mnemo report RUN_ID --pdf")(_report)
+    app.command(
+        "operator-report",
+        epilog="Example: mnemo operator-report --config research/bridge.example.yaml --period daily",
+    )(_operator_report)
     app.command("ui", epilog="Example: mnemo ui --port 5000")(_ui)
 
 
@@ -37,6 +42,37 @@ def _report(
         document["pdf"] = str(print_pdf(path, path.with_suffix(".pdf")))
     written = [document[key] for key in ("report", "pdf") if key in document]
     emit(document, as_json=json, show=lambda: typer.echo("\n".join(written)))
+
+
+def _operator_report(
+    config: Annotated[Path, typer.Option("--config", help="The bridge's YAML file.")],
+    period: Annotated[
+        str, typer.Option("--period", help="daily, weekly or monthly: the last whole one.")
+    ] = "daily",
+    run: Annotated[
+        str | None, typer.Option("--run", help="Run id of the backtest that the account is held against.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="As of this time, ISO 8601, UTC; default: now.")
+    ] = None,
+    notebook: Annotated[
+        Path | None, typer.Option("--notebook", help="Your copy of lab/report/notebooks/operator_report.py.")
+    ] = None,
+    root: Root = Path(),
+    json: Json = False,
+) -> None:
+    """Write the operator's report of a bridge under reports/<date>/, made for cron."""
+    from lab.pipeline.operating import write_operator_report
+
+    document = write_operator_report(
+        config,
+        root=root_folder(root),
+        period=period,
+        now=instant(at, "--at") or datetime.now(UTC),
+        run_id=run,
+        notebook=notebook,
+    )
+    emit(document, as_json=json, show=lambda: typer.echo(document["report"]))
 
 
 def _ui(
