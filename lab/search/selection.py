@@ -54,7 +54,7 @@ class Selection:
 
 def warm_up_of(instance: StrategyInstance) -> int:
     """Return the bars before the first that counts: enough for every set in the family's space."""
-    return longest_lookback(instance, instance.strategy.space).lookback - 1
+    return longest_lookback(instance, instance.space).lookback - 1
 
 
 def select(
@@ -73,7 +73,7 @@ def select(
     ledger : Ledger
         Where trials are recorded and counted.
     """
-    panel, space = panel.select(instance.markets), instance.strategy.space
+    panel, space = panel.select(instance.markets), instance.space
     warm_up = warm_up_of(instance)
     counted = np.arange(warm_up, len(panel))
     window = Window(panel, warm_up, len(panel), warm_up=warm_up, instance=instance)

@@ -110,7 +110,7 @@ def walk_forward(
             "load the bars of its timeframe"
         )
     panel = panel.select(instance.markets)
-    space = instance.strategy.space
+    space = instance.space
     warm_up = _warm_up(instance, panel, space, splitter)
     folds = [(warm_up + train, warm_up + test) for train, test in splitter.split(len(panel) - warm_up)]
     content = panel_hash(panel)
@@ -235,7 +235,7 @@ def _identity(
     return {
         "family": instance.strategy.family,
         "version": instance.strategy.version,
-        "space": {name: repr(dimension) for name, dimension in instance.strategy.space.items()},
+        "space": {name: repr(dimension) for name, dimension in instance.space.items()},
         "parameters": instance.params.model_dump(mode="json"),
         "markets": list(instance.markets),
         "timeframe": str(instance.timeframe),

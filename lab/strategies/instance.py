@@ -23,6 +23,7 @@ from lab.strategies.columns import SeriesConfig, require_columns
 from lab.strategies.decide import decide, require_history, total_lookback
 from lab.strategies.protocol import Parameters, Strategy
 from lab.strategies.registry import strategy_of
+from lab.strategies.space import Dimension
 
 __all__ = ["InstanceConfig", "MarketConfig", "StrategyInstance", "config_model", "load", "read_text"]
 
@@ -196,6 +197,16 @@ class StrategyInstance:
     def search(self) -> SearchSettings:
         """How its parameters are tuned."""
         return self.config.search
+
+    @property
+    def space(self) -> Mapping[str, Dimension]:
+        """What a search varies: the family's space without parameters that this instance's rule ignores.
+
+        A family says so in ``conditions``: parameter to (another parameter, the value at which it matters).
+        """
+        conditions: Mapping[str, tuple[str, Any]] = getattr(self.strategy, "conditions", {})
+        idle = {name for name, (other, at) in conditions.items() if getattr(self.params, other) != at}
+        return {name: axis for name, axis in self.strategy.space.items() if name not in idle}
 
     def decide(self, panel: Panel) -> NDArray[np.float64]:
         """Return :func:`lab.strategies.decide` of this instance on `panel`, shape (T, N).

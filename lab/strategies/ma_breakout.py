@@ -176,6 +176,15 @@ class MaBreakout:
             "max_holding": Choice((30, 60, 120)),
         }
     )
+    conditions: Mapping[str, tuple[str, str]] = MappingProxyType(
+        {
+            "fast_window": ("rule", "cross"),
+            "slow_window": ("rule", "cross"),
+            "band": ("rule", "cross"),
+            "entry_window": ("rule", "breakout"),
+            "exit_window": ("rule", "breakout"),
+        }
+    )
     core = staticmethod(core)
 
     def features(self, params: MaBreakoutParameters) -> tuple[Feature, ...]:

@@ -39,7 +39,8 @@ class Strategy(Protocol[P]):
     params : type of Parameters
         Model of the parameters, with defaults and ranges.
     space : mapping of str to Range or Choice
-        What a search varies by default; other parameters keep their value.
+        What a search varies by default; other parameters keep their value. A family with several rules may
+        declare ``conditions`` beside it: see :attr:`lab.strategies.StrategyInstance.space`.
     per_market : bool
         Whether a market's weights depend on that market alone, given the arguments of `numbers`.
     core : compiled function

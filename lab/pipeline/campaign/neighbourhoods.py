@@ -32,9 +32,9 @@ def neighbours(instance: StrategyInstance, rule: Neighbourhood) -> dict[str, lis
     Raises
     ------
     ConfigError
-        If a parameter is not in the family's search space.
+        If a parameter is not in the instance's search space.
     """
-    space = instance.strategy.space
+    space = instance.space
     unknown = [name for name in rule.parameters if name not in space]
     if unknown:
         raise ConfigError(

@@ -76,7 +76,7 @@ def neighbouring_sets(judged: Judged) -> tuple[list[StrategyInstance], list[Mapp
     """
     own = judged.instance
     params = own.params.model_dump()
-    space = own.strategy.space
+    space = own.space
     varied: list[Mapping[str, Any]] = [{name: params[name] for name in space if params[name] is not None}]
     found = [own]
     for one in neighbours(space, params):

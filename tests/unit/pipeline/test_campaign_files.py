@@ -111,5 +111,6 @@ def test_neighbours_are_one_step_away_and_allowed() -> None:
     cross = instance.with_params({"rule": "cross", "fast_window": 20, "slow_window": 21, "band": 0.0})
     moved = neighbours(cross, Neighbourhood(steps=1, parameters=("slow_window", "band")))
     assert moved == {"slow_window": [21, 31], "band": [0.0, 0.01]}
+    assert set(neighbours(cross, Neighbourhood())) == {"slow_window", "fast_window", "band", "max_holding"}
     with pytest.raises(ConfigError, match="searches no parameter vol_window"):
         neighbours(instance, Neighbourhood(parameters=("vol_window",)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from pydantic import ValidationError
 
 from lab.core.panel import Panel
 from lab.core.timeframe import Timeframe
-from lab.strategies import Choice, Range, decide, families, strategy_of, total_lookback
+from lab.strategies import Choice, Range, decide, families, load, strategy_of, total_lookback
 
+RESEARCH = Path(__file__).parents[3] / "research" / "strategies"
 DAY = Timeframe.parse("1d")
 
 
@@ -118,6 +120,24 @@ def test_every_set_of_the_search_space_is_valid(family: str) -> None:
     for name, dimension in strategy.space.items():
         for value in dimension.values():
             assert getattr(strategy.params(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize("rule", ["cross", "breakout"])
+def test_a_search_varies_what_its_rule_reads_and_nothing_else(rule: str) -> None:
+    instance = load(RESEARCH / "binance_ma_breakout_33_1d.yaml").with_params({"rule": rule})
+    strategy = instance.strategy
+
+    def read(**changed: Any) -> tuple[Any, ...]:
+        params = instance.with_params(changed).params
+        numbers = strategy.numbers(params, markets=3, first_bar=0)
+        return strategy.features(params), numbers, strategy.lookback(params)
+
+    for name, dimension in strategy.space.items():
+        outcomes = {read(**{name: value}) for value in dimension.values()}
+        assert (len(outcomes) == len(dimension.values())) == (name in instance.space), name
+        assert (len(outcomes) == 1) == (name not in instance.space), name
+    plain = load(RESEARCH / "binance_tsm_33_1d.yaml")
+    assert plain.space == dict(plain.strategy.space)
 
 
 @pytest.mark.parametrize("family", sorted(families()))
