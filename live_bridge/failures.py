@@ -34,7 +34,7 @@ def order_verdict(error: Exception, known: Any) -> Verdict:
         ``skip``: not taken, and would not be again. ``retry``: not taken for its time stamp. ``wait``: not
         taken, too many requests. ``halt``: not taken, the key may not trade. ``ask``: nobody knows.
     """
-    if isinstance(error, known.DuplicateOrderId):
+    if isinstance(error, known.DuplicateOrderId) or "duplicate order" in str(error).lower():
         return "ask"
     if isinstance(error, (known.AuthenticationError, known.PermissionDenied)):
         return "halt"

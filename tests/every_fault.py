@@ -18,7 +18,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lab.data import demo
 from tests.oracle.bridge_harness import (
     BALANCES,
     OPTIONS,
@@ -29,6 +28,7 @@ from tests.oracle.bridge_harness import (
     finish,
     fresh,
     in_child,
+    install_bars,
     tick,
     write_configs,
 )
@@ -146,8 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
     failed: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        store = folder / "store"
-        demo.install(store)
+        store = install_bars(folder)
         pairs = [word for balance in BALANCES for word in ("--balance", balance)]
         with loopback(store, *OPTIONS, *pairs) as url:
             config = write_configs(folder / "config", url, settle=6.0)

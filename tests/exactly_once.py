@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
-from lab.data import demo
 from tests.oracle.bridge_harness import (
     BALANCES,
     OPTIONS,
@@ -27,6 +26,7 @@ from tests.oracle.bridge_harness import (
     finish,
     fresh,
     in_child,
+    install_bars,
     tick,
     write_configs,
 )
@@ -76,8 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     failed: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        store = folder / "store"
-        demo.install(store)
+        store = install_bars(folder)
         pairs = [word for balance in BALANCES for word in ("--balance", balance)]
         with loopback(store, *OPTIONS, *pairs) as url:
             config = write_configs(folder / "config", url)

@@ -159,6 +159,7 @@ def in_child(act: Callable[[], tuple[dict[str, Any], int]], *, kill_at: int = 0,
     """Run `act` in a forked process, killed at a point; 0: not killed."""
     report = scratch / "child.json"
     report.unlink(missing_ok=True)
+    _import_once()
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
@@ -171,6 +172,16 @@ def in_child(act: Callable[[], tuple[dict[str, Any], int]], *, kill_at: int = 0,
         told.get("error", ""),
         tuple(told.get("points", ())),
     )
+
+
+def _import_once() -> None:
+    """Import what every child needs; imports start no threads."""
+    import live_bridge.ccxt_account
+    import live_bridge.operations
+    import live_bridge.runner  # noqa: F401
+    from lab.data.venues import exchange_class
+
+    exchange_class("binance")
 
 
 def _as_child(act: Callable[[], tuple[dict[str, Any], int]], kill_at: int, report: Path) -> None:
@@ -188,6 +199,22 @@ def _as_child(act: Callable[[], tuple[dict[str, Any], int]], kill_at: int, repor
         text = json.dumps({"document": document, "error": error, "points": points.names})
         report.write_text(text)
         os._exit(code)
+
+
+def install_bars(folder: Path) -> Path:
+    """Put the bundled bars under `folder`, and return their root.
+
+    In a process of its own: this one must not have started the threads of Polars before it forks.
+    """
+
+    def act() -> tuple[dict[str, Any], int]:
+        from lab.data import demo
+
+        demo.install(folder / "store")
+        return {}, 0
+
+    assert in_child(act, scratch=folder).code == 0
+    return folder / "store"
 
 
 def tick(config: Path, root: Path, *, naive: bool = False) -> Callable[[], tuple[dict[str, Any], int]]:
