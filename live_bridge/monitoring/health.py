@@ -15,8 +15,8 @@ from lab.strategies import Portfolio, load_portfolio
 from live_bridge.backup import restored_since
 from live_bridge.config import LoadedConfig
 from live_bridge.exchange import MarketData
-from live_bridge.journal import Journal
 from live_bridge.history import check_history, load_state
+from live_bridge.journal import Journal
 from live_bridge.state import BridgeState
 
 __all__ = ["Check", "check_health", "health_document"]
