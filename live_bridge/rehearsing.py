@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,10 +52,17 @@ def rehearse(
         raise ConfigError(
             f"--control {control}: rehearsals run against the loopback exchange, http://127.0.0.1:…"
         )
-    for at in times:
+    for number, at in enumerate(times):
         _set_clock(control, at)
         try:
-            document, code = run(config, root=root, live=live)
+            document, code = run(
+                config,
+                root=root,
+                live=live,
+                new_account=live and number == 0,
+                # This machine's clock is another one than history's.
+                local_now=partial(_same, at),
+            )
         except MnemoError as error:
             yield {"at": at.isoformat(), "code": error.exit_code, "error": str(error)}
             continue
@@ -95,6 +103,10 @@ def _times(start: datetime, end: datetime, step: timedelta) -> Iterator[datetime
     while at <= end:
         yield at
         at += step
+
+
+def _same(at: datetime) -> datetime:
+    return at
 
 
 def _set_clock(control: str, at: datetime) -> None:

@@ -57,8 +57,9 @@ def _show(document: dict[str, Any]) -> None:
     rows = [[cause.replace("_", " "), amount] for cause, amount in document["attribution"].items()]
     table("Bridge minus backtest at the last close", ["cause", "quote currency"], rows)
     typer.echo(
-        f"{document['ticks']:,} ticks ({document['failed']} failed, {document['without_bars']} without bars), "
-        f"{document['decisions']:,} decisions, {document['mismatches']} of them not the backtest's to the bit"
+        f"{document['ticks']:,} ticks ({document['failed']} failed, {document['without_bars']} without "
+        f"bars), {document['decisions']:,} decisions, {document['mismatches']} of them not the backtest's "
+        "to the bit"
     )
     typer.echo(
         f"{document['orders']} orders (backtest {document['orders_backtest']}); "

@@ -208,10 +208,23 @@ def _bridge_config(stage: _Stage, url: str) -> str:
             "exchange": {"id": "binance", "base_url": url},
             "market_map": {market: Market.parse(market).symbol for market in portfolio.markets},
             "mode": stage.mode,
-            "portfolio": str(portfolio.source.resolve()),
+            "portfolio": str(_promoted(stage) if stage.mode == "live" else portfolio.source.resolve()),
             "state": str(stage.folder / "journal.sqlite"),
         }
     )
+
+
+def _promoted(stage: _Stage) -> Path:
+    """Write copies of the portfolio's files with every instance at stage live; return the portfolio's."""
+    portfolio = stage.portfolio
+    document = yaml.safe_load(portfolio.source.read_text(encoding="utf-8"))
+    for entry, instance in zip(document["instances"], portfolio.instances, strict=True):
+        entry["config"] = f"{instance.strategy_id}.yaml"
+        copied = yaml.safe_load(instance.source.read_text(encoding="utf-8")) | {"mode": "live"}
+        write_bytes(stage.folder / entry["config"], yaml.safe_dump(copied).encode())
+    path = stage.folder / "portfolio.yaml"
+    write_bytes(path, yaml.safe_dump(document).encode())
+    return path
 
 
 def _environment(mode: Mode) -> dict[str, str]:

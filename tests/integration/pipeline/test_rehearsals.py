@@ -10,7 +10,7 @@ import pytest
 
 from lab.core.errors import ConfigError, DataError
 from lab.data import demo
-from lab.pipeline.rehearsals import rehearse
+from lab.pipeline.rehearsals import Mode, rehearse
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("rehearsals")]
 
@@ -28,10 +28,14 @@ def day(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def test_without_rounding_the_bridge_is_its_backtest(root: Path, tally: Callable[..., None]) -> None:
-    found = rehearse(PORTFOLIO, root=root, start=day("2018-11-10"), end=day("2018-11-21"), exact=True)
+@pytest.mark.parametrize("mode", ["paper", "live"])
+def test_without_rounding_the_bridge_is_its_backtest(
+    root: Path, mode: Mode, tally: Callable[..., None]
+) -> None:
+    start, end = day("2018-11-10"), day("2018-11-21")
+    found = rehearse(PORTFOLIO, root=root, start=start, end=end, mode=mode, exact=True)
     tally(
-        "rehearsed ticks, exact",
+        f"rehearsed ticks, {mode}, exact",
         cases=found["ticks"],
         failed=found["failed"],
         seed="none",
@@ -48,10 +52,12 @@ def test_without_rounding_the_bridge_is_its_backtest(root: Path, tally: Callable
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("exact", [True, False], ids=["exact", "rounded"])
-def test_two_years_with_a_crash(root: Path, exact: bool, tally: Callable[..., None]) -> None:
-    found = rehearse(PORTFOLIO, root=root, start=day("2018-03-01"), end=day("2019-07-31"), exact=exact)
+@pytest.mark.parametrize("mode", ["paper", "live"])
+def test_two_years_with_a_crash(root: Path, mode: Mode, exact: bool, tally: Callable[..., None]) -> None:
+    start, end = day("2018-03-01"), day("2019-07-31")
+    found = rehearse(PORTFOLIO, root=root, start=start, end=end, mode=mode, exact=exact)
     tally(
-        f"rehearsed ticks, two years, {'exact' if exact else 'rounded'}",
+        f"rehearsed ticks, two years, {mode}, {'exact' if exact else 'rounded'}",
         cases=found["ticks"],
         failed=found["failed"],
         seed="none",
@@ -61,7 +67,7 @@ def test_two_years_with_a_crash(root: Path, exact: bool, tally: Callable[..., No
     )
     assert found["ticks"] >= 500
     assert found["failed"] == found["mismatches"] == 0
-    # The stored bars have a hole of twelve days in March 2019; just after a close, one bar behind is ordinary.
+    # A hole of twelve days in March 2019; just after a close, one bar behind is ordinary.
     assert found["without_bars"] == 11
     assert found["residual"] < 1e-9
     if exact:
