@@ -25,6 +25,8 @@ _LONGEST_PARAM: Final = 6_000
 _LONGEST_TAG: Final = 8_000
 _DIGEST_DIGITS: Final = 32
 _LARGEST_BATCH: Final = 1_000
+# Markdown, shown on the run's page.
+_NOTE: Final = "Run again: `mnemo reproduce {run_id}` · tearsheet: `mnemo report {run_id}`"
 
 
 class Tracker:
@@ -120,8 +122,9 @@ class Tracker:
     def _log(self, client: Any, record: RunRecord) -> str:
         status = "FAILED" if record.failed else "FINISHED"
         started, ended = _milliseconds(record.started), _milliseconds(record.ended)
-        tags = {_KIND_TAG: record.kind, **record.provenance.tags(), **record.tags}
+        tags = {_KIND_TAG: record.kind, **record.provenance.tags(), **record.tags, **_shown(record)}
         run_id = self._create(client, record.name, started, tags, record.params, record.metrics)
+        client.set_tag(run_id, "mlflow.note.content", _NOTE.format(run_id=run_id))
         client.log_inputs(run_id, datasets=[_dataset(record.provenance.data)])
         self._log_usage(client, run_id, record.usage)
         self._write_artifacts(run_id, record)
@@ -180,6 +183,13 @@ class Tracker:
             write_bytes(folder / name, text.encode("utf-8", "surrogateescape"))
         for name, table in record.tables.items():
             write_parquet(folder / f"{name}.parquet", table)
+
+
+def _shown(record: RunRecord) -> dict[str, str]:
+    """Return the tags that MLflow's table of runs makes its columns Source and Version of."""
+    commit = record.provenance.code.commit
+    source = {"mlflow.source.name": f"mnemo {record.kind}", "mlflow.source.type": "LOCAL"}
+    return source if commit is None else {**source, "mlflow.source.git.commit": commit}
 
 
 def _dataset(data: DataInput) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lab.pipeline import reproduce
+from lab.tracking import Tracker, search_runs
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600), pytest.mark.xdist_group("demo")]
 
@@ -66,8 +67,19 @@ def test_the_bridge_decided_what_the_lab_decides_bit_for_bit(first: tuple[Path, 
 
 def test_every_run_is_reproduced_from_its_id(first: tuple[Path, dict[str, Any]]) -> None:
     root, document = first
-    for run_id in document["runs"]:
-        assert reproduce(run_id, root=root).identical
+    logged = search_runs(root)["run_id"].to_list()
+    assert set(document["runs"]) <= set(logged)
+    for run_id in logged:
+        again = reproduce(run_id, root=root)
+        assert again.identical
+        assert [text for text in again.differences if not text.startswith("code: ")] == []
+
+
+def test_a_part_of_each_run_is_reproduced_from_its_id(first: tuple[Path, dict[str, Any]]) -> None:
+    root, document = first
+    for run_id, place in zip(document["runs"], (0, -20, -1), strict=True):
+        again = reproduce(Tracker(root).load_run(run_id).children[place], root=root)
+        assert again.identical
 
 
 def test_again_in_the_same_root_gives_the_same_figures(first: tuple[Path, dict[str, Any]]) -> None:
