@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from lab.backtest import BacktestResult, Bars, by_hour, by_market, by_period
 from lab.backtest.attribution import by_family
@@ -20,8 +21,8 @@ from lab.pipeline.campaign.config import COST_LEVELS, Member
 from lab.pipeline.evaluations import evaluate, trial_of
 from lab.pipeline.inputs import Inputs, load_inputs
 from lab.pipeline.portfolio_inputs import PortfolioInputs, load_portfolio_inputs
-from lab.pipeline.subjects import Subject, subject_of
-from lab.search import Ledger
+from lab.pipeline.subjects import subject_of
+from lab.search import DataIdentity, Ledger
 from lab.strategies import Portfolio
 from lab.validation.overfitting import SharpeStatistics, sharpe_statistics
 
@@ -56,15 +57,23 @@ class Account:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemberAccounts:
-    """All accounts of a member.
+    """All accounts of a member; its bars are not kept, for a campaign has many members.
 
     Attributes
     ----------
     member : Member
-    subject : Subject
-        Its bars and what it is, at the headline's costs.
+    identity : DataIdentity
+        Which data its trials looked at.
+    timeframe : Timeframe
+    ts : ndarray of datetime64[us], shape (T,)
+        Opening times of its bars.
     first : int
         Row of the first bar that it may hold a position in: what lies before is warm-up.
+    stored_bars : int
+        Of all its markets.
+    features : mapping of str to str
+        Features read, by their definition's hash.
+    data_hash, config_hash : str
     accounts : mapping of str to Account
         By cost level.
     breakdowns : mapping of str to DataFrame
@@ -73,20 +82,16 @@ class MemberAccounts:
     """
 
     member: Member
-    subject: Subject
+    identity: DataIdentity
+    timeframe: Timeframe
+    ts: NDArray[np.datetime64]
     first: int
+    stored_bars: int
+    features: Mapping[str, str]
+    data_hash: str
+    config_hash: str
     accounts: Mapping[str, Account]
     breakdowns: Mapping[str, pl.DataFrame]
-
-    @property
-    def panel(self) -> Panel:
-        """Its bars."""
-        return self.subject.panel
-
-    @property
-    def timeframe(self) -> Timeframe:
-        """Of its bars."""
-        return self.subject.timeframe
 
 
 def load_member(member: Member, *, root: Path) -> AnyInputs:
@@ -129,9 +134,20 @@ def run_member(
         )
         if level == headline:
             breakdowns = _breakdowns(charged, result)
-    subject = subject_of(at_costs(inputs, headline))
-    first = min(_warm_up(inputs), max(len(subject.panel) - 1, 0))
-    return MemberAccounts(member, subject, first, accounts, breakdowns)
+    subject = subject_of(inputs)
+    return MemberAccounts(
+        member=member,
+        identity=subject.identity,
+        timeframe=subject.timeframe,
+        ts=subject.panel.ts.copy(),
+        first=min(_warm_up(inputs), max(len(subject.panel) - 1, 0)),
+        stored_bars=subject.bars.height,
+        features=subject.features,
+        data_hash=subject.data_hash,
+        config_hash=subject.config_hash,
+        accounts=accounts,
+        breakdowns=breakdowns,
+    )
 
 
 def _breakdowns(inputs: AnyInputs, result: BacktestResult) -> dict[str, pl.DataFrame]:
@@ -169,11 +185,11 @@ class Holdings:
 
     _known: dict[tuple[Any, ...], Bars] = field(default_factory=dict)
 
-    def bars(self, subject: Subject, first: int, stop: int, costs: Costs) -> Bars:
+    def bars(self, panel: Panel, first: int, stop: int, costs: Costs) -> Bars:
         """Return the bars ``first … stop - 1`` of who decided at the close of the bar before the first."""
-        panel = subject.panel.rows(max(first - 1, 0), stop)
-        key = (subject.timeframe, subject.markets, int(panel.bar[0]), int(panel.bar[-1]), costs)
+        held_on = panel.rows(max(first - 1, 0), stop)
+        key = (panel.timeframe, panel.markets, int(held_on.bar[0]), int(held_on.bar[-1]), costs)
         if key not in self._known:
-            self._known[key] = buy_and_hold(panel, costs).bars
+            self._known[key] = buy_and_hold(held_on, costs).bars
         held = self._known[key]
         return held.rows(min(first, 1), len(held))

@@ -50,8 +50,7 @@ def record_of(
 ) -> RunRecord:
     """Return the campaign as one run; members are judged by all trials on record, the campaign's included."""
     judged = {
-        account.member.name: ledger.judge(account.member.family, account.subject.identity)
-        for account in accounts
+        account.member.name: ledger.judge(account.member.family, account.identity) for account in accounts
     }
     head = next(reversed(judged.values())).head
     differences = [run.engine_difference for account in accounts for run in account.accounts.values()]
@@ -69,7 +68,7 @@ def record_of(
             config_hash=campaign.config_hash,
             config_version=_VERSION,
             data=_data(accounts),
-            feature_hashes={k: v for account in accounts for k, v in account.subject.features.items()},
+            feature_hashes={k: v for account in accounts for k, v in account.features.items()},
             seed=0,
             engine_difference=max(differences),
             ledger_head=head,
@@ -117,16 +116,16 @@ def _document(
 
 
 def _member(account: MemberAccounts, judgement: Judgement, headline: str) -> dict[str, Any]:
-    subject, run = account.subject, account.accounts[headline]
+    run = account.accounts[headline]
     return {
         "id": account.member.name,
         "family": account.member.family,
         "timeframe": str(account.timeframe),
-        "markets": len(subject.markets),
-        "first_bar": f"{account.panel.ts[account.first]}Z",
-        "last_bar": f"{account.panel.ts[-1]}Z",
-        "data_hash": subject.data_hash,
-        "config_hash": subject.config_hash,
+        "markets": len(account.identity.markets),
+        "first_bar": f"{account.ts[account.first]}Z",
+        "last_bar": f"{account.ts[-1]}Z",
+        "data_hash": account.data_hash,
+        "config_hash": account.config_hash,
         "deflated_sharpe": judgement.deflated(run.statistics),
         "n_trials_ledger": judgement.n_trials,
         "engine_difference": max(one.engine_difference for one in account.accounts.values()),
@@ -160,16 +159,16 @@ def _metrics(account: MemberAccounts, run: Account) -> dict[str, float]:
 
 
 def _data(accounts: Sequence[MemberAccounts]) -> DataInput:
-    markets = sorted({market for account in accounts for market in account.subject.markets})
+    markets = sorted({market for account in accounts for market in account.identity.markets})
     frames = sorted({account.timeframe for account in accounts})
     return DataInput(
         name=f"campaign {' '.join(str(frame) for frame in frames)}",
-        content_hash=digest([account.subject.data_hash for account in accounts]),
+        content_hash=digest([account.data_hash for account in accounts]),
         description={
             "markets": ", ".join(markets),
             "timeframes": ", ".join(str(frame) for frame in frames),
-            "first": f"{min(account.panel.ts[0] for account in accounts)}Z",
-            "last": f"{max(account.panel.ts[-1] for account in accounts)}Z",
-            "bars": sum(account.subject.bars.height for account in accounts),
+            "first": f"{min(account.ts[0] for account in accounts)}Z",
+            "last": f"{max(account.ts[-1] for account in accounts)}Z",
+            "bars": sum(account.stored_bars for account in accounts),
         },
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -76,12 +76,9 @@ def run_campaign(path: Path | str, *, root: Path, report: Report) -> CampaignRun
     began = datetime.now(UTC)
     campaign = load_campaign(path)
     regimes = None if campaign.config.regimes is None else Regimes.read(campaign.config.regimes, root=root)
-    accounts, neighbourhood = _run(campaign, root, report)
-    tables = _tables(campaign, accounts, regimes, report)
-    if neighbourhood:
-        tables["neighbourhood"] = pl.DataFrame(neighbourhood, infer_schema_length=None)
-        tables["plateaus"] = plateaus(tables["neighbourhood"])
-    record = record_of(campaign, accounts, tables, Ledger(root), began=began, ended=datetime.now(UTC))
+    found = _run(campaign, regimes, root, report)
+    tables = _tables(found, campaign.config.headline_costs)
+    record = record_of(campaign, found.accounts, tables, Ledger(root), began=began, ended=datetime.now(UTC))
     folder = keep_tables(root / "reports" / "campaigns" / campaign.config.campaign_id, tables, record.result)
     run_id = Tracker(root).log(record)
     document = {"run_id": run_id, "folder": str(folder), **record.result}
@@ -91,44 +88,49 @@ def run_campaign(path: Path | str, *, root: Path, report: Report) -> CampaignRun
     return CampaignRun(run_id, folder, tables, document)
 
 
-def _run(campaign: Campaign, root: Path, report: Report) -> tuple[list[MemberAccounts], list[dict[str, Any]]]:
+@dataclass(slots=True, eq=False)
+class _Found:
+    accounts: list[MemberAccounts] = field(default_factory=list)
+    figures: list[dict[str, Any]] = field(default_factory=list)
+    daily: list[pl.DataFrame] = field(default_factory=list)
+    neighbourhood: list[dict[str, Any]] = field(default_factory=list)
+
+
+def _run(campaign: Campaign, regimes: Regimes | None, root: Path, report: Report) -> _Found:
+    """Run one member after the other, so that the bars of one are in memory at a time."""
     config, ledger = campaign.config, Ledger(root)
-    accounts: list[MemberAccounts] = []
-    neighbourhood: list[dict[str, Any]] = []
+    found, holdings = _Found(), Holdings()
     for done, member in enumerate(campaign.members):
-        report("accounts", done, len(campaign.members))
+        report(config.campaign_id, done, len(campaign.members))
         inputs = load_member(member, root=root)
-        accounts.append(run_member(member, inputs, config.costs, config.headline_costs, ledger))
+        account = run_member(member, inputs, config.costs, config.headline_costs, ledger)
+        parts = list(parts_of(config, inputs.panel, account.first, regimes))
+        found.figures += figure_rows(account, inputs.panel, parts, holdings)
+        found.daily.append(daily_returns(account, inputs.panel, holdings, config.headline_costs))
+        found.accounts.append(account)
         if config.neighbourhood is not None and isinstance(inputs, Inputs):
-            neighbourhood += neighbour_rows(
+            found.neighbourhood += neighbour_rows(
                 member,
                 inputs,
                 config.neighbourhood,
                 root=root,
                 report=partial(report, f"around {member.name}"),
             )
-    report("accounts", len(campaign.members), len(campaign.members))
-    return accounts, neighbourhood
+    report(config.campaign_id, len(campaign.members), len(campaign.members))
+    return found
 
 
-def _tables(
-    campaign: Campaign, accounts: list[MemberAccounts], regimes: Regimes | None, report: Report
-) -> dict[str, pl.DataFrame]:
-    config, holdings = campaign.config, Holdings()
-    rows: list[dict[str, Any]] = []
-    for done, account in enumerate(accounts):
-        report("periods and regimes", done, len(accounts))
-        parts = list(parts_of(config, account.panel, account.first, regimes))
-        rows += figure_rows(account, parts, holdings)
-    report("periods and regimes", len(accounts), len(accounts))
-    daily = daily_returns(accounts, holdings, config.headline_costs)
-    headline = daily.filter(pl.col("costs") == config.headline_costs)
-    return {
-        "figures": pl.DataFrame(rows, infer_schema_length=None),
+def _tables(found: _Found, headline: str) -> dict[str, pl.DataFrame]:
+    daily = pl.concat(found.daily)
+    own = daily.filter(pl.col("costs") == headline, pl.col("family") != "hold")
+    tables = {
+        "figures": pl.DataFrame(found.figures, infer_schema_length=None),
         "daily_returns": daily,
-        "correlations": correlations(
-            headline.filter(pl.col("family") != "hold").select("date", "id", "return")
-        ),
-        "family_correlations": correlations(family_returns(headline)),
-        **breakdown_tables(accounts),
+        "correlations": correlations(own.select("date", "id", "return")),
+        "family_correlations": correlations(family_returns(own)),
+        **breakdown_tables(found.accounts),
     }
+    if found.neighbourhood:
+        tables["neighbourhood"] = pl.DataFrame(found.neighbourhood, infer_schema_length=None)
+        tables["plateaus"] = plateaus(tables["neighbourhood"])
+    return tables

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lab.backtest import Bars, against, compute_metrics
+from lab.core.panel import Panel
 from lab.pipeline.campaign.accounts import Holdings, MemberAccounts
 from lab.pipeline.campaign.parts import Part
 
@@ -36,7 +37,7 @@ _COMMON_DAYS: Final = 20
 
 
 def figure_rows(
-    account: MemberAccounts, parts: Sequence[Part], holdings: Holdings
+    account: MemberAccounts, panel: Panel, parts: Sequence[Part], holdings: Holdings
 ) -> Iterator[dict[str, Any]]:
     """Yield one row per part and cost level.
 
@@ -45,18 +46,17 @@ def figure_rows(
     hold begins with the period; a regime's is that of the whole history, on the regime's bars.
     """
     year = account.timeframe.periods_per_year
-    ts = account.panel.ts
-    whole = len(account.panel)
+    ts, whole = account.ts, len(account.ts)
     for part in parts:
         for level, run in account.accounts.items():
             own = _picked(run.bars, part.rows)
             if part.kind == "regime":
                 held = _picked(
-                    holdings.bars(account.subject, account.first, whole, run.costs), part.rows - account.first
+                    holdings.bars(panel, account.first, whole, run.costs), part.rows - account.first
                 )
             else:
                 first, last = int(part.rows[0]), int(part.rows[-1])
-                held = holdings.bars(account.subject, first, last + 1, run.costs)
+                held = holdings.bars(panel, first, last + 1, run.costs)
             mine = compute_metrics(own, periods_per_year=year)
             theirs = compute_metrics(held, periods_per_year=year)
             beside = against(own, held, timeframe=account.timeframe)
@@ -76,23 +76,19 @@ def figure_rows(
             }
 
 
-def daily_returns(accounts: Sequence[MemberAccounts], holdings: Holdings, headline: str) -> pl.DataFrame:
-    """Return ``date, id, family, costs, return`` after the warm-up, compounded by UTC day.
+def daily_returns(account: MemberAccounts, panel: Panel, holdings: Holdings, headline: str) -> pl.DataFrame:
+    """Return ``date, id, family, costs, return`` of a member after the warm-up, compounded by UTC day.
 
-    Buy and hold of each member's markets has the id ``hold:<id>`` and the family ``hold``, at the headline's
+    Buy and hold of its markets has the id ``hold:<id>`` and the family ``hold``, at the headline's
     costs.
     """
-    frames = []
-    for account in accounts:
-        rows = np.arange(account.first, len(account.panel))
-        ts = account.panel.ts[rows]
-        name, family = account.member.name, account.member.family
-        for level, run in account.accounts.items():
-            frames.append(_daily(ts, run.bars.returns[rows], name, family, level))
-        run = account.accounts[headline]
-        held = holdings.bars(account.subject, account.first, len(account.panel), run.costs)
-        frames.append(_daily(ts, held.returns, f"hold:{name}", "hold", headline))
-    return pl.concat(frames)
+    rows = np.arange(account.first, len(account.ts))
+    ts, name, family = account.ts[rows], account.member.name, account.member.family
+    frames = [
+        _daily(ts, run.bars.returns[rows], name, family, level) for level, run in account.accounts.items()
+    ]
+    held = holdings.bars(panel, account.first, len(account.ts), account.accounts[headline].costs)
+    return pl.concat([*frames, _daily(ts, held.returns, f"hold:{name}", "hold", headline)])
 
 
 def family_returns(daily: pl.DataFrame) -> pl.DataFrame:
