@@ -97,7 +97,7 @@ def family_returns(daily: pl.DataFrame) -> pl.DataFrame:
     That is an account which gives each of its members the same share every day, without the costs of that.
     """
     return (
-        daily.filter(pl.col("family") != "hold")
+        daily.filter(~pl.col("family").is_in(["hold", "portfolio"]))
         .group_by("date", pl.col("family").alias("id"))
         .agg(pl.col("return").mean())
         .sort("date", "id")
