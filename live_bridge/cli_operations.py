@@ -1,4 +1,4 @@
-"""Commands of ``live-bridge`` beside the tick: health, watch, backup, restore."""
+"""Commands of ``live-bridge`` beside the tick: health, watch, replay, backup, restore."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
     app.command("health", epilog=f"Example: live-bridge health --config {_EXAMPLE}")(health_command)
     app.command("watch", epilog=f"Example: live-bridge watch --config {_EXAMPLE} --delay 5")(watch_command)
+    app.command("replay", epilog=f"Example: live-bridge replay demo-20190701T000000Z-1 --config {_EXAMPLE}")(
+        replay_command
+    )
     app.command("backup", epilog=f"Example: live-bridge backup --config {_EXAMPLE} --to copy.sqlite")(
         backup_command
     )
@@ -92,6 +95,25 @@ def watch_command(
             delay=delay,
             ticks=ticks,
         )
+    raise typer.Exit(code)
+
+
+def replay_command(
+    tick: Annotated[str, typer.Argument(help="Name of the tick, as 'status' shows it.")],
+    config: Config,
+    root: Root = Path(),
+    as_json: Json = False,
+) -> None:
+    """Derive a past tick again from its recorded inputs; exit 1 unless every byte is the same."""
+    from live_bridge.replay import replay
+
+    document, code = replay(config, tick, root=root)
+    lines = [f"{tick}: {len(document['compared'])} records, " + ("different" if code else "identical")]
+    lines += [
+        f"{entry['record']} {entry['key']}: recorded {entry['recorded']!r}, derived {entry['derived']!r}"
+        for entry in document["differences"]
+    ]
+    _print(document, lines, as_json=as_json)
     raise typer.Exit(code)
 
 

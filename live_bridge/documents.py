@@ -17,6 +17,7 @@ __all__ = [
     "read_fill",
     "read_order",
     "read_risk",
+    "read_rules",
     "read_trade",
     "risk_document",
     "rules_document",
@@ -135,6 +136,15 @@ def read_trade(entry: Mapping[str, Any]) -> Trade:
 def rules_document(rules: Rules) -> dict[str, Any]:
     """Return a market's rules as text."""
     return {key: str(value) if isinstance(value, Decimal) else value for key, value in asdict(rules).items()}
+
+
+def read_rules(entry: Mapping[str, Any]) -> Rules:
+    """Read what :func:`rules_document` wrote."""
+    exact = {name for name, kind in Rules.__annotations__.items() if "Decimal" in kind}
+    values: dict[str, Any] = dict(entry)
+    for name in exact:
+        values[name] = None if values[name] is None else Decimal(values[name])
+    return Rules(**values)
 
 
 def risk_document(memory: RiskMemory) -> dict[str, Any]:
