@@ -152,10 +152,9 @@ figure(
 # known, while their volatility is, and sizing can use that.
 
 # %%
-daily = compute(panel, [simple_return(column="close", window=1)])
-change = next(values for key, values in daily.fields.items() if not isinstance(key, str))[:, bitcoin]
-later = np.append(change[1:], np.nan)
-known = pl.DataFrame({"state": state, "later": later, "volatility": weather[swings][:, bitcoin]})
+daily = simple_return(column="close", window=1)
+later = np.append(compute(panel, [daily])[daily][1:, bitcoin], np.nan)
+known = pl.DataFrame({"state": state, "later": later})
 (
     known.filter(pl.col("state").is_finite(), pl.col("later").is_finite())
     .group_by(pl.col("state").replace_strict(names).alias("trend"))
