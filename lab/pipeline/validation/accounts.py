@@ -13,7 +13,7 @@ from lab.costs import Costs
 from lab.pipeline.validation.figures import annual_sharpe
 from lab.pipeline.validation.judged import Judged
 from lab.risk import Limits
-from lab.search import TrialBatch, panel_hash, parameter_hash, sketch
+from lab.search import TrialBatch, cost_hash, panel_hash, parameter_hash, sketch
 from lab.validation.overfitting import sharpe_statistics
 
 __all__ = ["Accounts", "scaled"]
@@ -120,8 +120,7 @@ class Accounts:
             content_hash=panel_hash(panel),
         )
         if multiple != 1.0:
-            other = parameter_hash({"multiple": multiple, "of": batch.cost_hash})
-            batch = replace(batch, cost_hash=other)
+            batch = replace(batch, cost_hash=cost_hash(scaled(judged.instance.costs, multiple)))
         self.batches.append(batch)
 
 

@@ -42,7 +42,7 @@ FEW = 100
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("validation")
     (folder / "judged.yaml").write_text(STRATEGY)
-    Catalog(folder).append(synthetic_market(seed=5, markets=2, bars=700), timeframe="1d", known_at=ARRIVAL)
+    Catalog(folder).append(synthetic_market(seed=5, markets=2, bars=480), timeframe="1d", known_at=ARRIVAL)
     return folder
 
 
@@ -54,7 +54,7 @@ def searched(root: Path) -> str:
 def fresh(root: Path, folder: Path) -> Path:
     """The same bars with an empty ledger."""
     (folder / "judged.yaml").write_text(STRATEGY)
-    Catalog(folder).append(synthetic_market(seed=5, markets=2, bars=700), timeframe="1d", known_at=ARRIVAL)
+    Catalog(folder).append(synthetic_market(seed=5, markets=2, bars=480), timeframe="1d", known_at=ARRIVAL)
     return folder
 
 
@@ -137,7 +137,7 @@ def test_a_part_of_a_search_is_judged_with_the_whole(root: Path, searched: str) 
 def test_changed_bars_are_refused(root: Path, tmp_path: Path) -> None:
     place = fresh(root, tmp_path)
     run_id = backtest(place / "judged.yaml", root=place).run_id
-    market = synthetic_market(seed=5, markets=2, bars=700)
+    market = synthetic_market(seed=5, markets=2, bars=480)
     revised = market.with_columns(pl.col("volume") * 2).tail(4)
     Catalog(place).append(revised, timeframe="1d", known_at=datetime(2026, 2, 1, tzinfo=UTC))
     with pytest.raises(DataError, match="its bars have changed since"):
