@@ -13,6 +13,7 @@ import typer
 
 from live_bridge.cli_commands import register_commands
 from live_bridge.cli_operations import register
+from live_bridge.monitoring.redaction import Redactor, mask_all_logs
 
 __all__ = ["app", "main"]
 
@@ -80,6 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str] | None) -> int:
+    mask_all_logs(Redactor.from_environment())
     try:
         return int(app(args=arguments, prog_name="live-bridge", standalone_mode=False) or 0)
     except (KeyboardInterrupt, typer.Abort):
@@ -114,7 +116,5 @@ def _fail(message: str, code: int) -> int:
 
 def _crash() -> int:
     # A fault of the bridge's own. Its traceback may quote a signed request, so it is masked.
-    from live_bridge.monitoring.redaction import Redactor
-
     sys.stderr.write(Redactor.from_environment().text(traceback.format_exc()))
     return 1

@@ -25,7 +25,7 @@ _MINUTE_MS: Final = 60_000
 _ALWAYS: Final = frozenset({"currency", "balances", "marks", "decided", "risk", "tick", "ticks"})
 
 # What a person should know or a program wants to find again; the state is the same after as before.
-_SILENT: Final = frozenset({"INCIDENT", "SKIPPED", "CONFIG_CHANGED", "RESTORED", "ANSWERED"})
+_SILENT: Final = frozenset({"INCIDENT", "CONFIG_CHANGED", "RESTORED"})
 
 
 def load_state(journal: Journal) -> BridgeState | None:
@@ -73,7 +73,7 @@ def apply(state: BridgeState, event: Event) -> BridgeState:
     """Return the state after an event; pure."""
     state = replace(state, at=event.at)
     if event.kind in _SILENT:
-        return _answered(state, event) if event.kind == "ANSWERED" else state
+        return state
     rule = _RULES.get(event.kind)
     if rule is None:
         raise DataError(
@@ -92,7 +92,17 @@ def _decided(state: BridgeState, event: Event) -> BridgeState:
     given = {m: float.fromhex(text) for m, text in body["weights"].items() if text is not None}
     kept = {**(last.weights if last else {}), **given}
     closed = datetime.fromisoformat(body["closed"])
-    return replace(state, decided={**state.decided, body["instance"]: Decided(closed, kept)})
+    return replace(
+        state,
+        decided={**state.decided, body["instance"]: Decided(closed, kept)},
+        skipped={name: why for name, why in state.skipped.items() if name != body["instance"]},
+    )
+
+
+def _skipped(state: BridgeState, event: Event) -> BridgeState:
+    body = event.body
+    why = f"{body['code']} {body['instance']}: {body['detail']}"
+    return replace(state, skipped={**state.skipped, body["instance"]: why})
 
 
 def _planned(state: BridgeState, event: Event) -> BridgeState:
@@ -190,10 +200,12 @@ _RULES: Final[Mapping[str, Callable[[BridgeState, Event], BridgeState]]] = {
     "OPENED": _opened,
     "MODE_CHANGED": _opened,
     "DECIDED": _decided,
+    "SKIPPED": _skipped,
     "PLANNED": _planned,
     "FILLED": _filled,
     "ABANDONED": _abandoned,
     "SENT": _sent,
+    "ANSWERED": _answered,
     "TRADED": _traded,
     "SETTLED": _settled,
     "RECOVERED_ORPHAN": _orphan,

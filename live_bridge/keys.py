@@ -11,6 +11,7 @@ from typing import Final
 import yaml
 
 from lab.core.errors import ConfigError
+from live_bridge.monitoring.redaction import remember
 
 __all__ = ["Keys", "read_keys"]
 
@@ -69,9 +70,12 @@ def _from_file(path: Path, variable: str) -> Keys:
                 "chmod 600 it, and exchange keys that were readable"
             )
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Keys(str(document["api_key"]), str(document["api_secret"]))
+        keys = Keys(str(document["api_key"]), str(document["api_secret"]))
     except OSError as error:
         raise ConfigError(f"{variable}: {path} cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
         # Not even the parser's words: they quote the line they stumbled on.
         raise ConfigError(f"{variable}: {path} does not hold api_key and api_secret as YAML") from None
+    # Those in the environment are known to whoever masks them.
+    remember(keys.key, keys.secret)
+    return keys

@@ -20,6 +20,7 @@ from live_bridge.history import check_history, load_state
 from live_bridge.journal import Journal
 from live_bridge.report import run_document, status_document
 from live_bridge.session import Connect, Session, through_ccxt
+from live_bridge.simulating import simulate_beside
 from live_bridge.tick import Outcome, Tick
 
 __all__ = ["Connect", "exclusive", "run", "status", "through_ccxt"]
@@ -60,7 +61,8 @@ def run(
     Returns
     -------
     document : dict
-        See :func:`live_bridge.report.run_document`; with ``now`` and ``seconds`` by phase.
+        See :func:`live_bridge.report.run_document`; with ``now`` and ``seconds`` by phase, and, in a live
+        bridge with instances at stage paper, the simulation of those under ``paper``.
     code : int
         0; 3 when an instance could not decide because the exchange's bars are at least two bars behind, or
         when instances were skipped for their data and nothing was done; 5 while halted.
@@ -96,6 +98,8 @@ def run(
                 reasons=[*session.reasons, *outcome.reasons],
                 incidents=[incident.document() for incident in book.incidents],
             )
+        if session.beside is not None:
+            document["paper"] = simulate_beside(loaded, session.beside, session.market, session.now)
     phases = {"load": ready - started, "journal": opened - ready, **outcome.seconds}
     document["now"] = session.now.isoformat().replace("+00:00", "Z")
     document["seconds"] = {name: round(seconds, 4) for name, seconds in phases.items()}

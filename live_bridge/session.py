@@ -52,6 +52,8 @@ class Session:
         In a live bridge: of the instances at stage live.
     market : MarketData
         The exchange.
+    beside : Portfolio or None
+        In a live bridge: the instances at stage paper, which are simulated.
     now : datetime
         Its time, asked once.
     reasons : list of str
@@ -84,6 +86,7 @@ class Session:
         require_journal(loaded, new_account=new_account)
         self.is_live = loaded.settings.mode == "live"
         self.portfolio = (at_stage(whole, "live") or whole) if self.is_live else whole
+        self.beside = at_stage(whole, "paper") if self.is_live else None
         if connect is not None:
             self.market = connect(loaded)
         elif self.is_live:

@@ -115,6 +115,8 @@ class BridgeState:
         Shares of the instances at the last tick; empty before the first.
     recent : tuple of int
         Exchange times, in milliseconds, at which orders were sent within a minute of the last one.
+    skipped : mapping of str to str
+        Why an instance could not decide, since it last did; not part of :meth:`document`.
     """
 
     currency: str = ""
@@ -134,6 +136,7 @@ class BridgeState:
     turnover: Turnover = field(default_factory=Turnover)
     shares: tuple[float, ...] = ()
     recent: tuple[int, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """Return the state as exact JSON: decimals as text, floats as hexadecimal text."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from lab.core.errors import ConfigError
 from lab.strategies import Portfolio
 from live_bridge.bars import Answer, fetch_bars
 from live_bridge.book import Book
@@ -91,9 +92,8 @@ class Tick:
                 "ALREADY_DECIDED: no bar has closed since the last decision of any instance"
             )
             return self.outcome
-        symbols = self._symbols()
         with self._timed("discover"):
-            rules = self.market.rules(symbols)
+            rules = self._rules()
         with self._timed("bars"):
             answers = fetch_bars(self.market, self.loaded, self.portfolio, self.now)
         with self._timed("decide"):
@@ -110,6 +110,26 @@ class Tick:
         traded = traded_symbols(self.portfolio, self.loaded.settings)
         return sorted({*traded, *held_symbols(self.state)})
 
+    def _rules(self) -> dict[str, Rules]:
+        """Return the rules of every symbol that is listed; one that is merely held may be gone."""
+        traded = traded_symbols(self.portfolio, self.loaded.settings)
+        rules = dict(self.market.rules(traded))
+        gone = []
+        for symbol in held_symbols(self.state):
+            try:
+                rules |= self.market.rules([symbol]) if symbol not in rules else {}
+            except ConfigError:
+                gone.append(symbol)
+        stopped = [
+            symbol for symbol in held_symbols(self.state) if symbol in rules and not rules[symbol].active
+        ]
+        drafts = [
+            self.book.incident("MARKET_NOT_TRADING", f"{symbol} is held and does not trade now", symbol)
+            for symbol in (*gone, *stopped)
+        ]
+        self.book.append(drafts, tick="")
+        return rules
+
     def _prepare(self) -> None:
         told = self.desk.prepare(self._symbols())
         for kind, what in told.items():
@@ -122,6 +142,9 @@ class Tick:
         self.outcome.reasons += [str(skipped) for skipped in found.skipped]
         drafts = []
         for skipped in found.skipped:
+            if self.state.skipped.get(skipped.instance) == str(skipped):
+                # Said once: cron may ask every minute.
+                continue
             drafts.append(Draft("SKIPPED", skipped.document()))
             drafts.append(self.book.incident(skipped.code, f"{skipped.instance}: {skipped.detail}"))
         self.book.append(drafts)
@@ -130,7 +153,7 @@ class Tick:
         self, found: Decisions, answers: Mapping[tuple[str, str], Answer], rules: Mapping[str, Rules]
     ) -> None:
         with self._timed("prices"):
-            prices = self.market.prices(self._symbols())
+            prices = self.market.prices(sorted(rules))
         with self._timed("plan"):
             planned = plan_tick(
                 self.loaded,

@@ -345,3 +345,31 @@ def test_a_held_market_is_not_mapped_to_another_symbol(config: Path, url: str) -
     )
     with pytest.raises(ConfigError, match="traded as LTC/USD, which is held, and would now trade as BTC/USD"):
         live(config)
+
+
+def test_instances_at_stage_paper_are_simulated_beside_the_live_ones(config: Path, url: str) -> None:
+    trend = config.parent / "trend.yaml"
+    trend.write_text(trend.read_text().replace("mode: live", "mode: paper"))
+    document = live(config)
+    assert {entry["instance"] for entry in document["decisions"]} == {"leader"}
+    beside = document["paper"]
+    assert {entry["instance"] for entry in beside["decisions"]} == {"trend"}
+    assert {order["status"] for order in beside["orders"]} == {"filled"}
+    assert beside["state"]["equity"] == pytest.approx(10_000, rel=2e-3)
+    placed = {order["clientOrderId"] for order in exchange_state(url)["orders"]}
+    assert placed == {order["id"] for order in document["orders"]}
+    assert faults_of(url, config.parent, None) == []
+    assert live(config)["paper"]["acted"] is False
+
+
+def test_a_held_market_that_stops_trading_is_told_and_the_others_go_on(config: Path, url: str) -> None:
+    live(config)
+    control(url, "market", halt=["LTCUSD"])
+    try:
+        on_day(url, 12)
+        document = live(config)
+    finally:
+        control(url, "market", resume=["LTCUSD"])
+    assert [i["symbol"] for i in document["incidents"] if i["code"] == "MARKET_NOT_TRADING"] == ["LTC/USD"]
+    assert {order["symbol"] for order in document["orders"]} == {"BTC/USD", "ETH/USD"}
+    assert faults_of(url, config.parent, None) == []
