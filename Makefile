@@ -16,10 +16,10 @@ PARALLEL := -n $(WORKERS) --dist loadgroup
 export MLFLOW_DISABLE_TELEMETRY := true
 unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: help setup demo test test-all check lint types imports doctests security readme bench lock clean
+.PHONY: help setup demo test test-all check lint types imports doctests security readme bench notebooks screenshots lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  ARGS="..." is passed on to demo, test, test-all and bench; WORKERS=2 is the number of test processes.'
 

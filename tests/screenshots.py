@@ -31,6 +31,7 @@ from tests.report_visits import VIEWS, visit
 RESEARCH = Path(__file__).resolve().parents[1] / "research"
 NOTEBOOK = "01_exploratory.py"
 WAIT_S = 180.0
+_SETTLE_S = 15.0
 _RUNS = (
     "SELECT run_uuid, name FROM runs WHERE lifecycle_stage = 'active' AND run_uuid NOT IN (SELECT run_uuid \
 FROM tags WHERE key = 'mlflow.parentRunId') ORDER BY start_time"
@@ -69,7 +70,7 @@ def mlflow(root: Path, out: Path) -> list[Path]:
     first, names = runs[0][0], [name for _, name in runs]
     chosen = json.dumps([run for run, _ in runs[-4:]], separators=(",", ":"))
     views = (
-        ("runs", f"/#/experiments/{experiment}/runs?{training}", [names[-1]]),
+        ("runs", f"/#/experiments/{experiment}/runs?{training}&viewStateShareKey=mnemo", [names[-1]]),
         (
             "compare",
             f'/#/compare-runs?runs={chosen}&experiments=["{experiment}"]&{training}',
@@ -100,7 +101,7 @@ async def _tour(address: str, views: Sequence[tuple[str, str, list[str]]], out: 
             for word in words:
                 await page.until(f"document.body?.innerText.includes({json.dumps(word)})", WAIT_S)
             await _dismiss_assistant(page)
-            await asyncio.sleep(4)  # pictures inside the page come after its words
+            await asyncio.sleep(_SETTLE_S)  # pictures inside the page come after its words
             taken.append(await page.picture(out / f"mlflow-{name}.png"))
         outside = [url for url in page.requests() if url.startswith("http") and address not in url]
         if outside:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lab.cli.shell import Json, Root, emit, instant, root_folder
+from lab.core.errors import ConfigError
 
 __all__ = ["register"]
 
@@ -24,24 +25,43 @@ def register(app: typer.Typer) -> None:
 
 
 def _report(
-    run_id: Annotated[str, typer.Argument(help="Run id that backtest, tune or demo printed.")],
+    run_ids: Annotated[
+        list[str], typer.Argument(help="Run id that backtest, tune or demo printed; several are compared.")
+    ],
     root: Root = Path(),
+    shares: Annotated[
+        str | None, typer.Option("--shares", help="Of several runs in their combination: 0.5,0.3,0.2.")
+    ] = None,
     pdf: Annotated[
         bool, typer.Option("--pdf", help="Print it as PDF too, with the Chromium that is installed.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Write the tearsheet of a run as one self-contained HTML file under reports/."""
-    from lab.pipeline.reporting import write_tearsheet
+    """Write the tearsheet of a run, or the comparison of several, as one offline HTML file under reports/."""
+    from lab.pipeline.reporting import write_comparison, write_tearsheet
 
-    path = write_tearsheet(run_id, root=root_folder(root))
-    document = {"run_id": run_id, "report": str(path)}
+    document: dict[str, Any]
+    if len(run_ids) == 1:
+        if shares is not None:
+            raise ConfigError("--shares: only for a comparison of several runs; one run was given")
+        path = write_tearsheet(run_ids[0], root=root_folder(root))
+        document = {"run_id": run_ids[0], "report": str(path)}
+    else:
+        path = write_comparison(run_ids, root=root_folder(root), shares=_fractions(shares))
+        document = {"run_ids": run_ids, "report": str(path)}
     if pdf:
         from lab.report.printing import print_pdf
 
         document["pdf"] = str(print_pdf(path, path.with_suffix(".pdf")))
     written = [document[key] for key in ("report", "pdf") if key in document]
     emit(document, as_json=json, show=lambda: typer.echo("\n".join(written)))
+
+
+def _fractions(text: str | None) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")] if text else []
+    except ValueError:
+        raise ConfigError(f"--shares {text!r} not understood: write fractions as 0.5,0.3,0.2") from None
 
 
 def _operator_report(
@@ -79,7 +99,11 @@ def _ui(
     root: Root = Path(),
     port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1.", min=1, max=65_535)] = 5000,
 ) -> None:
-    """Serve the MLflow UI of this root on 127.0.0.1; choose "Model training" at its top left."""
+    """Serve the MLflow UI of this root on 127.0.0.1 and print the address of its table of runs."""
     from lab.pipeline.processes import serve_mlflow
 
-    raise typer.Exit(serve_mlflow(root_folder(root), port))
+    raise typer.Exit(
+        serve_mlflow(
+            root_folder(root), port, announce=lambda address: typer.echo(f"open {address}", err=True)
+        )
+    )

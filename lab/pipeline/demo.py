@@ -105,7 +105,7 @@ def summary(document: dict[str, Any], root: Path) -> str:
         "",
         "Where to look:",
         *(f"  tearsheet   {page}" for page in document["reports"]),
-        f"  all runs    mnemo ui{option}, then http://127.0.0.1:5000 ('Model training' at the top left)",
+        f"  all runs    mnemo ui{option}, then open the address that it prints",
         "Next:",
         f"  mnemo parity research/strategies/demo_tsm_1d.yaml{option}",
         f"  mnemo backtest research/strategies/demo_dual_momentum_1d.yaml{option}",

@@ -6,14 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 from lab.core.errors import ConfigError, MnemoError, VenueError
-from lab.tracking import tracking_uri
+from lab.tracking import runs_page, tracking_uri
 
 __all__ = ["LoopbackExchange", "loopback_exchange", "run_bridge", "serve_exchange", "serve_mlflow"]
 
@@ -106,8 +106,10 @@ def serve_exchange(options: Sequence[str]) -> int:
             return server.wait(timeout=_STOP_SECONDS)
 
 
-def serve_mlflow(root: Path, port: int) -> int:
+def serve_mlflow(root: Path, port: int, *, announce: Callable[[str], None] = lambda address: None) -> int:
     """Run the MLflow UI on 127.0.0.1 over the runs of `root` until it is stopped; returns its exit code.
+
+    `announce` is told the address of the table of runs before the server starts.
 
     Raises
     ------
@@ -116,6 +118,7 @@ def serve_mlflow(root: Path, port: int) -> int:
     """
     if not (root / "mlruns" / "mlflow.db").exists():
         raise ConfigError(f"no runs under {root / 'mlruns'}; log one with 'mnemo demo' or 'mnemo backtest'")
+    announce(f"http://127.0.0.1:{port}{runs_page(root)}")
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", tracking_uri(root), "--workers", "1"]
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}

@@ -7,6 +7,7 @@ from lab.tracking.searching import search_runs
 from lab.tracking.store import EXPERIMENT, tracking_uri
 from lab.tracking.tracker import Tracker
 from lab.tracking.usage import Sample, Samples, usage
+from lab.tracking.view import runs_page
 
 __all__ = [
     "EXPERIMENT",
@@ -23,6 +24,7 @@ __all__ = [
     "code_version",
     "register",
     "registered",
+    "runs_page",
     "search_runs",
     "tracking_uri",
     "usage",
