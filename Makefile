@@ -61,6 +61,15 @@ bench: setup ## Measure speed and memory against vectorbt and other peers
 	$(BIN)/mnemo bench $(ARGS)
 
 # Not after setup, which refuses a pyproject.toml that asks for more than is locked.
+notebooks: setup ## JupyterLab on 127.0.0.1, with research/notebooks opened as notebooks
+	@mkdir -p .venv/etc/jupyter/labconfig
+	@echo '{"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"python": "Jupytext Notebook"}}}' \
+		> .venv/etc/jupyter/labconfig/default_setting_overrides.json
+	$(BIN)/python -m jupyterlab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=research/notebooks $(ARGS)
+
+screenshots: setup ## Take pictures of reports, MLflow and JupyterLab into reports/screenshots (needs chromium)
+	$(BIN)/python -m tests.screenshots $(ARGS)
+
 lock: ## Resolve pyproject.toml into requirements.lock (make lock ARGS=--upgrade for newer versions)
 	@[[ -x $(BIN)/uv ]] || .ci/setup
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
