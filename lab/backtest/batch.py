@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -116,24 +116,31 @@ class Batch:
         found, crowded = survey(weights, flags, warm_up, largest, rows)
         return None if found == FAULT else Decision(weights, rows, found, crowded)
 
-    def figures(self, decisions: Sequence[Decision], kept: Array | None = None) -> Array:
-        """Return the metrics of simulations, shape (simulations * accounts, COUNT).
+    def figures(self, decisions: Iterable[Decision], count: int, kept: Array | None = None) -> Array:
+        """Return the metrics of `count` simulations, shape (count * accounts, COUNT).
 
-        The returns of shared accounts are copied to `kept`, shape (simulations, T), where that is given.
+        Decisions are taken one by one; those that wait for others to fill the lanes are few. The returns of
+        shared accounts are copied to `kept`, shape (count, T), where that is given.
         """
-        if self.terms.limited or not self.costs.simple:
-            return self._with_risk(decisions, kept)
-        values = np.empty((len(decisions) * self.accounts, COUNT))
-        single = list(range(len(decisions)))
-        if not self.alone:
-            least = _CROWDED * len(self.prices)
-            crowd = [place for place in single if decisions[place].crowded > least]
-            for start in range(0, len(crowd) - _FEWEST + 1, LANES):
-                places = crowd[start : start + LANES]
-                self._in_lanes(decisions, places, values, kept)
-                single = [place for place in single if place not in places]
-        for place in single:
-            self._single(decisions, place, values, kept)
+        values = np.empty((count * self.accounts, COUNT))
+        risky = self.terms.limited or not self.costs.simple
+        least = np.inf if self.alone or risky else _CROWDED * len(self.prices)
+        waiting: dict[int, Decision] = {}
+        for place, decision in enumerate(decisions):
+            if decision.crowded > least:
+                waiting[place] = decision
+                if len(waiting) == LANES:
+                    self._in_lanes(waiting, values, kept)
+                    waiting = {}
+            elif risky:
+                self._with_risk(place, decision, values, kept)
+            else:
+                self._single(place, decision, values, kept)
+        if len(waiting) >= _FEWEST:
+            self._in_lanes(waiting, values, kept)
+        else:
+            for place, decision in waiting.items():
+                self._single(place, decision, values, kept)
         return values
 
     def _outputs(self, columns: int, keep: bool) -> tuple[Array, Array, Array]:
@@ -143,23 +150,21 @@ class Batch:
         returns = rows if keep or self.wanted & ~GROWTH else 0
         return np.empty((returns, columns)), np.empty((lean.OTHERS, others, columns)), np.empty(columns)
 
-    def _single(self, decisions: Sequence[Decision], place: int, values: Array, kept: Array | None) -> None:
-        decision, outputs = decisions[place], self._outputs(self.accounts, kept is not None)
+    def _single(self, place: int, decision: Decision, values: Array, kept: Array | None) -> None:
+        outputs = self._outputs(self.accounts, kept is not None)
         run = lean.run_alone if self.alone else lean.run_shared
         run(self._tape, decision.weights, decision.rows, self._rates, *outputs)
         if kept is not None:
             kept[place] = outputs[0][:, 0]
         values[place * self.accounts : (place + 1) * self.accounts] = self._measured(*outputs)
 
-    def _in_lanes(
-        self, decisions: Sequence[Decision], places: list[int], values: Array, kept: Array | None
-    ) -> None:
-        chosen = [decisions[place] for place in places]
+    def _in_lanes(self, chosen: Mapping[int, Decision], values: Array, kept: Array | None) -> None:
+        places, decisions = list(chosen), list(chosen.values())
         rows = np.full((LANES, len(self.prices)), NONE)
-        for lane, decision in enumerate(chosen):
+        for lane, decision in enumerate(decisions):
             rows[lane] = decision.rows
         # Lanes without a set decide nothing.
-        weights = tuple(chosen[min(lane, len(chosen) - 1)].weights for lane in range(LANES))
+        weights = tuple(decisions[min(lane, len(places) - 1)].weights for lane in range(LANES))
         outputs = self._outputs(LANES, kept is not None)
         exchanges = network(self.prices.shape[1])
         run_lanes(self._tape, weights, rows, self._rates, exchanges, *outputs)
@@ -175,19 +180,15 @@ class Batch:
             return figures_of(frozen(returns[:, 0]), frozen(others[:, :, 0]), year, self.wanted)[None, :]
         return figures_alone(frozen(returns), frozen(others), year, self.wanted)
 
-    def _with_risk(self, decisions: Sequence[Decision], kept: Array | None) -> Array:
-        values = np.empty((len(decisions) * self.accounts, COUNT))
-        for place, decision in enumerate(decisions):
-            weights = frozen(np.where((decision.rows != NONE)[:, None], decision.weights, np.nan))
-            own = None if kept is None else kept[place]
-            if not self.alone:
-                values[place] = self._general(self.prices, weights, own)
-                continue
-            for i in range(self.accounts):
-                part = slice(i, i + 1)
-                prices, column = self.prices.columns(part), frozen(weights[:, part])
-                values[place * self.accounts + i] = self._general(prices, column, None)
-        return values
+    def _with_risk(self, place: int, decision: Decision, values: Array, kept: Array | None) -> None:
+        weights = frozen(np.where((decision.rows != NONE)[:, None], decision.weights, np.nan))
+        if not self.alone:
+            values[place] = self._general(self.prices, weights, None if kept is None else kept[place])
+            return
+        for i in range(self.accounts):
+            part = slice(i, i + 1)
+            prices, column = self.prices.columns(part), frozen(weights[:, part])
+            values[place * self.accounts + i] = self._general(prices, column, None)
 
     def _general(self, prices: ExecutionPrices, decided: Array, kept: Array | None) -> Array:
         path = np.empty((layout.PATH_ROWS, len(self.prices)))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.backtest.layout import NOTHING, ROUNDING, Array, Codes, Rates, Tape
-from lab.backtest.lean import rebalance
+from lab.backtest.lean import note_all, rebalance
 from lab.backtest.sorting import SPARE
 from lab.backtest.survey import NONE
 from lab.core.compiled import njit
@@ -209,35 +209,6 @@ def _trade_in_sequence(
             after[i, lane] = own[i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _note(
-    t: int,
-    value: Array,
-    before: Array,
-    cash: Array,
-    notional: Array,
-    costs: Array,
-    returns: Array,
-    others: Array,
-    growth: Array,
-) -> None:
-    """Write the figures of all lanes at the close of bar `t`."""
-    keep, full = returns.shape[0] > 0, others.shape[1] > 0
-    for lane in range(value.shape[0]):
-        change = value[lane] / before[lane] - 1.0 if before[lane] > 0.0 else 0.0
-        growth[lane] *= 1.0 + change
-        if keep:
-            returns[t, lane] = change
-    if full:
-        for lane in range(value.shape[0]):
-            known = before[lane] > 0.0
-            others[0, t, lane] = notional[lane] / before[lane] if known else 0.0
-            others[1, t, lane] = costs[lane] / before[lane] if known else 0.0
-            invested = (value[lane] - cash[lane]) / value[lane]
-            others[2, t, lane] = invested if value[lane] > 0.0 else 0.0
-    before[:] = value
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def run_lanes(
     tape: Tape,
@@ -286,4 +257,4 @@ def run_lanes(
             cash[:] = left
             held[:] = after
         _value(cash, held, last, t, value)
-        _note(t, value, before, cash, notional, costs, returns, others, growth)
+        note_all(t, value, before, cash, notional, costs, returns, others, growth)

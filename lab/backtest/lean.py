@@ -17,7 +17,7 @@ from lab.backtest.sorting import SPARE, sort
 from lab.backtest.survey import MANY, NONE
 from lab.core.compiled import njit
 
-__all__ = ["OTHERS", "rebalance", "run_alone", "run_shared"]
+__all__ = ["OTHERS", "note_all", "rebalance", "run_alone", "run_shared"]
 
 # Figures per bar after the returns: turnover, cost, exposure.
 OTHERS: Final = 3
@@ -190,44 +190,59 @@ def _note(
         others[2, t, i] = (equity - cash) / equity if equity > 0.0 else 0.0
 
 
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def note_all(
+    t: int,
+    value: Array,
+    before: Array,
+    cash: Array,
+    notional: Array,
+    costs: Array,
+    returns: Array,
+    others: Array,
+    growth: Array,
+) -> None:
+    """Write the figures of accounts side by side at the close of bar `t`; `before` becomes `value`."""
+    keep, full = returns.shape[0] > 0, others.shape[1] > 0
+    for i in range(value.shape[0]):
+        change = value[i] / before[i] - 1.0 if before[i] > 0.0 else 0.0
+        growth[i] *= 1.0 + change
+        if keep:
+            returns[t, i] = change
+    if full:
+        for i in range(value.shape[0]):
+            known = before[i] > 0.0
+            others[0, t, i] = notional[i] / before[i] if known else 0.0
+            others[1, t, i] = costs[i] / before[i] if known else 0.0
+            invested = (value[i] - cash[i]) / value[i]
+            others[2, t, i] = invested if value[i] > 0.0 else 0.0
+    before[:] = value
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def run_alone(
     tape: Tape, weights: Array, decided: Codes, rates: Rates, returns: Array, others: Array, growth: Array
 ) -> None:
-    """Simulate an account per market; `returns` (T, N), `others` (OTHERS, T, N), `growth` (N,).
-
-    An account that holds nothing and trades nothing does not change: only the others, `busy`, are looked at.
-    """
+    """Simulate an account per market; `returns` (T, N), `others` (OTHERS, T, N), `growth` (N,)."""
     price, mark, last = tape.price, tape.mark, tape.last
     lag, fee, slippage, capital = rates
     n = price.shape[1]
     held, cash, before = np.zeros(n), np.full(n, capital), np.full(n, capital)
-    notional, costs = np.zeros(n), np.zeros(n)
-    # One place more than markets: the next one is written before it is known whether it counts.
-    busy, count, is_busy = np.zeros(n + 1, dtype=np.int64), 0, np.zeros(n, dtype=np.bool_)
+    value, notional, costs = np.zeros(n), np.zeros(n), np.zeros(n)
     growth[:] = 1.0
-    returns[:] = 0.0
-    others[:] = 0.0
     for t in range(price.shape[0]):
         only = decided[t - lag] if t >= lag else NONE
         if only != NONE:
             for i in range(0 if only == MANY else only, n if only == MANY else only + 1):
-                value = cash[i] + held[i] * mark[t, i]
-                quantity = weights[t - lag, i] * value / mark[t, i] - held[i]
-                if value > NOTHING and abs(quantity) > NOTHING and not np.isnan(price[t, i]):
+                worth = cash[i] + held[i] * mark[t, i]
+                quantity = weights[t - lag, i] * worth / mark[t, i] - held[i]
+                if worth > NOTHING and abs(quantity) > NOTHING and not np.isnan(price[t, i]):
                     cash[i], held[i], notional[i], costs[i] = _order(
                         quantity, price[t, i], cash[i], held[i], fee, slippage
                     )
-                    busy[count] = i
-                    count += not is_busy[i]
-                    is_busy[i] = True
-        staying = 0
-        for k in range(count):
-            i = busy[k]
-            equity = cash[i] + held[i] * last[t, i]
-            _note(t, i, equity, before[i], cash[i], notional[i], costs[i], returns, others, growth)
-            before[i], notional[i], costs[i] = equity, 0.0, 0.0
-            is_busy[i] = held[i] != 0.0
-            busy[staying] = i
-            staying += is_busy[i]
-        count = staying
+        for i in range(n):
+            value[i] = cash[i] + held[i] * last[t, i]
+        note_all(t, value, before, cash, notional, costs, returns, others, growth)
+        if only != NONE:
+            notional[:] = 0.0
+            costs[:] = 0.0

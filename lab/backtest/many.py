@@ -77,7 +77,7 @@ def simulate_many(
     columns = metric_columns(metrics)
 
     def run(sets: list[Array]) -> Array:
-        return batch.figures([_checked(batch, one) for one in sets])[:, columns]
+        return batch.figures((_checked(batch, one) for one in sets), len(sets))[:, columns]
 
     found = list(in_threads(run, weights, workers=workers, chunk=batch.together))
     table = np.vstack(found) if found else np.empty((0, len(columns)))

@@ -229,11 +229,11 @@ class Sweep:
         return _Job(index, features, self._features.arrays(features), numbers, warm_up)
 
     def _run(self, jobs: list[_Job]) -> Array:
-        decisions = [self._decide(job) for job in jobs]
+        decisions = (self._decide(job) for job in jobs)
         if self._observe is None:
-            return self._batch.figures(decisions)[:, self._columns]
+            return self._batch.figures(decisions, len(jobs))[:, self._columns]
         returns = np.empty((len(jobs), len(self._panel)))
-        rows = self._batch.figures(decisions, returns)[:, self._columns]
+        rows = self._batch.figures(decisions, len(jobs), returns)[:, self._columns]
         self._observe([job.place for job in jobs], returns)
         return rows
 

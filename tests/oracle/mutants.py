@@ -49,7 +49,7 @@ MUTANTS = (
     Mutant("lean: sells put among the buys", L, "below = keys[i] < 0.0", "below = keys[i] > 0.0"),
     Mutant("lean alone: capital shared", L, "np.full(n, capital), np.full(n, capital)", "np.full(n, capital / n), np.full(n, capital / n)"),
     Mutant("lean: a single order ignores what is held", L, "quantity = weights[t - lag, only] * value / mark[t, only] - held[only]", "quantity = weights[t - lag, only] * value / mark[t, only]"),
-    Mutant("lean alone: open accounts are not looked at", L, "is_busy[i] = held[i] != 0.0", "is_busy[i] = held[i] == 0.0"),
+    Mutant("lean alone: valued before the bar", L, "value[i] = cash[i] + held[i] * last[t, i]", "value[i] = cash[i] + held[i] * mark[t, i]"),
     Mutant("lanes: the sequence of the markets", N, "swaps = key > other", "swaps = key != key"),
     Mutant("lanes: buys that do not fit", N, "exact = ((rest if amount < 0.0 else flow) > max(least, NOTHING)) | (amount == 0.0)", "exact = True"),
     Mutant("lanes: orders of the same size", N, "twice = (key == keys", "twice = (key != key) & (key == keys"),
