@@ -76,7 +76,7 @@ def revalue(state: RiskState, limits: Limits) -> None:
 
     What a position gained since the last step, ``weight * (1 - past mark / mark)`` of present equity, is
     shared out as the position is; an instance's return is its part over its allocation of the equity then.
-    Costs are left out. A position without a mark makes the figures NaN, which trips.
+    Costs are left out. A position whose mark is no price makes the figures NaN, which trips.
     """
     instances, scopes = limits.sleeves.shape[0], limits.scopes.shape[0]
     gains = np.zeros(scopes)
@@ -84,7 +84,9 @@ def revalue(state: RiskState, limits: Limits) -> None:
         past = state.markets[PAST_MARK, i]
         if state.weights[i] == 0.0 or np.isnan(past):
             continue
-        gain = state.weights[i] * state.equity * (1.0 - past / state.markets[MARK, i])
+        mark = state.markets[MARK, i]
+        sound = mark > 0.0 and mark < np.inf
+        gain = state.weights[i] * state.equity * (1.0 - past / mark) if sound else np.nan
         for k in range(instances):
             if state.sleeves[k, i] > 0.0:
                 gains[k] += state.sleeves[k, i] * gain

@@ -151,9 +151,9 @@ def refuse_entries(largest: float, kept: Flags, now: Array, wanted: Array, refus
     for i in range(kept.shape[0]):
         refused[i] = False
         holds = now[i] > NEGLIGIBLE
-        if holds and (kept[i] or wanted[i] > 0.0):
+        if holds and (kept[i] or wanted[i] > NEGLIGIBLE):
             free -= 1.0
-        elif not kept[i] and wanted[i] > 0.0:
+        elif not kept[i] and wanted[i] > NEGLIGIBLE:
             refused[i] = True
             entries += 1
     while free >= 1.0 and entries > 0:
@@ -189,7 +189,7 @@ def _cut(
     # Written so that a sum that is not a number is cut.
     if wanted <= room + ROUNDING:
         return
-    room = room if room > 0.0 else 0.0
+    room = room if room > ROUNDING else 0.0
     ranks = np.full(rows.shape[0], _NOBODY)
     ranks[:-1] = limits.sleeves[:, 1]
     for rank in np.unique(ranks[rows]):

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from lab.core.compiled import njit
 from lab.risk.breakers import HALT, NO_ENTRIES, REDUCE, judge, keep_marks, revalue, trouble_of
-from lab.risk.layers import attribute, cut_cells, fill_cells
+from lab.risk.layers import ROUNDING, attribute, cut_cells, fill_cells
 from lab.risk.limits import Limits
 from lab.risk.reasons import Reason
 from lab.risk.rules import cap, count, fit_buys, hold_small_changes, limit_trades, no_entries, only_reduce
@@ -190,6 +190,9 @@ def _permit(
             for k in range(cells.shape[0]):
                 left += cells[k, i]
             asked[i] = target[i] if cuts[i] == 0 else target[i] * min(left / before[i], 1.0)
+            # Cut to what is held is what is held.
+            if cuts[i] != 0 and abs(asked[i] - state.weights[i]) <= ROUNDING:
+                asked[i] = state.weights[i]
     cap(asked, state, limits, permitted, reasons)
     for i in range(n):
         reasons[i] |= cuts[i]

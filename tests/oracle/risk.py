@@ -20,12 +20,32 @@ def step(
     mode: str,
     limits: dict[str, float],
 ) -> tuple[list[float | None], str, list[set[str]]]:
-    """Return permitted weights, the mode, and the names of the reasons."""
+    """Return permitted weights, the mode, and the names of the reasons; the plain figures alone."""
     why: list[set[str]] = [set() for _ in target]
     if mode == "NORMAL" and equity <= day_start_equity * (1 - limits["max_daily_loss"]):
         mode = "REDUCE_ONLY"
     if mode == "NORMAL" and equity <= 0:
         mode = "REDUCE_ONLY"
+    wanted = capped(target, weights, tradeable, limits, why)
+    for market, weight in enumerate(wanted):
+        if weight is None or weight <= 0:
+            continue
+        if mode != "NORMAL" and weight > weights[market]:
+            why[market].add("HALTED" if mode == "HALTED" else "DAILY_LOSS")
+            wanted[market] = None
+        elif small(market, weight, weights, limits, why):
+            wanted[market] = None
+    return affordable(wanted, weights, limits, why), mode, why
+
+
+def capped(
+    target: Sequence[float],
+    weights: Sequence[float],
+    tradeable: Sequence[bool],
+    limits: dict[str, float],
+    why: list[set[str]],
+) -> list[float | None]:
+    """Return the targets within the cap of one market and of all together; None keeps."""
     wanted: list[float | None] = []
     for market, weight in enumerate(target):
         if math.isnan(weight):
@@ -38,11 +58,7 @@ def step(
             wanted.append(limits["max_position"])
         else:
             wanted.append(weight)
-    wanted = _exposure(wanted, weights, limits["max_exposure"], why)
-    for market, weight in enumerate(wanted):
-        if weight is not None and weight > 0:
-            wanted[market] = _held(market, weight, weights, mode, limits, why)
-    return _affordable(wanted, weights, limits, why), mode, why
+    return _exposure(wanted, weights, limits["max_exposure"], why)
 
 
 def _exposure(
@@ -59,37 +75,31 @@ def _exposure(
     return [None if weight is None else weight * (room / asked) for weight in wanted]
 
 
-def _held(
-    market: int,
-    weight: float,
-    weights: Sequence[float],
-    mode: str,
-    limits: dict[str, float],
-    why: list[set[str]],
-) -> float | None:
-    if mode != "NORMAL" and weight > weights[market]:
-        why[market].add("HALTED" if mode == "HALTED" else "DAILY_LOSS")
-        return None
+def small(
+    market: int, weight: float, weights: Sequence[float], limits: dict[str, float], why: list[set[str]]
+) -> bool:
+    """Tell whether a change is within the band, or too small to be an order."""
     change = abs(weight - weights[market])
     if change < limits["rebalance_band"]:
         why[market].add("BAND")
-        return None
+        return True
     if change < limits["min_order"] or change < 1e-9:
         why[market].add("DUST")
-        return None
-    return weight
+        return True
+    return False
 
 
-def _affordable(
+def affordable(
     wanted: list[float | None], weights: Sequence[float], limits: dict[str, float], why: list[set[str]]
 ) -> list[float | None]:
+    """Scale buys to the room and the cash that there are."""
     buys = {m: w - weights[m] for m, w in enumerate(wanted) if w is not None and w > weights[m]}
     sells = {m: weights[m] - w for m, w in enumerate(wanted) if w is not None and w < weights[m]}
     if not buys:
         return wanted
     left = sum(weights) - sum(sells.values())
     cost = limits["cost_rate"]
-    money = 1 - sum(weights) + sum(sells.values()) * (1 - cost)
+    money = 1 - sum(weights) + sum(sells.values()) * (1 - cost) - limits["min_cash"]
     if sum(buys.values()) > limits["max_exposure"] - left + 1e-12:
         share = max(limits["max_exposure"] - left, 0.0) / sum(buys.values())
         buys = _cut(buys, share, "MAX_EXPOSURE", limits, why)
