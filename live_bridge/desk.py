@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from live_bridge.book import Book
-from live_bridge.clock import ExchangeClock, milliseconds
+from live_bridge.clock import milliseconds
 from live_bridge.documents import fill_document
 from live_bridge.exchange import MarketData
 from live_bridge.journal import Draft
@@ -78,20 +78,14 @@ class LiveDesk:
     book : Book
     sender : Sender
     reconciler : Reconciler
-    clock : ExchangeClock
-    stop : bool
-        Whether open orders are to be cancelled instead of waited for.
     """
 
-    def __init__(
-        self, book: Book, sender: Sender, reconciler: Reconciler, clock: ExchangeClock, *, stop: bool = False
-    ) -> None:
+    def __init__(self, book: Book, sender: Sender, reconciler: Reconciler) -> None:
         self.book, self.sender, self.reconciler = book, sender, reconciler
-        self.clock, self.stop = clock, stop
 
     def prepare(self, symbols: Sequence[str], *, accept: bool = False) -> dict[str, Any]:
         """Settle what was sent, then compare the account with the journal."""
-        self.sender.settle_sent(stop=self.stop)
+        self.sender.settle_sent()
         return self.reconciler.run(symbols, accept=accept)
 
     def act(self) -> None:

@@ -14,6 +14,7 @@ from live_bridge.config import OrderSettings
 from live_bridge.documents import order_document
 from live_bridge.exchange import Exchange, Order, OrderRefusedError, Rules, UnclearError
 from live_bridge.gate import GateView, fitted, refusal
+from live_bridge.history import HALTED
 from live_bridge.journal import Draft
 from live_bridge.order_ids import order_id
 from live_bridge.orders import CONTEXT, Costing, limit_price
@@ -59,11 +60,16 @@ class Sender:
         self._rules: dict[str, Rules] = {}
         self._prices: dict[str, Decimal] = {}
 
-    def settle_sent(self, *, stop: bool = False) -> None:
-        """Find out what became of every order whose request may have been sent; send nothing."""
+    def settle_sent(self) -> None:
+        """Find out what became of every order whose request may have been sent; send nothing.
+
+        While halted an order that rests is cancelled at once; one that sells is waited for if exits are left.
+        """
+        halted = self.book.state.risk.mode == HALTED
         for working in self._pending():
+            left = self.settings.at_halt == "leave_exits" and working.order.side == "sell"
             if working.status != "PLANNED":
-                self.settler.settle(working, stop=stop)
+                self.settler.settle(working, stop=halted and not left)
 
     def send_planned(self) -> None:
         """Send what is planned, settle it, and go on until nothing of the tick is pending.

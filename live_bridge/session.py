@@ -15,7 +15,6 @@ from live_bridge.clock import ExchangeClock, check_plausible
 from live_bridge.config import LoadedConfig
 from live_bridge.desk import LiveDesk, PaperDesk
 from live_bridge.exchange import Exchange, MarketData
-from live_bridge.history import HALTED
 from live_bridge.journal import Journal
 from live_bridge.live_locks import at_stage, check_host, check_rights, require_live
 from live_bridge.opening import note_configuration, note_restored, opened_state, require_journal, set_mode
@@ -150,8 +149,7 @@ class Session:
         )
         prefix = own_prefix(settings.account, self.portfolio.portfolio_id)
         reconciler = Reconciler(account, book, self.clock, prefix=prefix, adopt=settings.adopt)
-        stop = book.state.risk.mode == HALTED and settings.orders.at_halt == "cancel"
-        return LiveDesk(book, sender, reconciler, self.clock, stop=stop)
+        return LiveDesk(book, sender, reconciler)
 
 
 def through_ccxt(loaded: LoadedConfig) -> MarketData:

@@ -17,7 +17,7 @@ _TRIES = 3
 class NaiveSender(Sender):
     """Believes that a client order id makes it safe to send an order again."""
 
-    def settle_sent(self, *, stop: bool = False) -> None:
+    def settle_sent(self) -> None:
         """Send again whatever was sent before."""
         for working in self._pending():
             if working.status != "PLANNED":
