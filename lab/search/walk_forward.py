@@ -27,7 +27,7 @@ from lab.search.trials import DataIdentity, TrialBatch, panel_hash
 from lab.strategies import Dimension, StrategyInstance
 from lab.validation.splits import WalkForward
 
-__all__ = ["Progress", "walk_forward"]
+__all__ = ["Progress", "fold_seed", "walk_forward"]
 
 Array = NDArray[np.float64]
 Positions = NDArray[np.int64]
@@ -191,7 +191,7 @@ def _searched(
         instance.search.sampler,
         search.space,
         trials=search.trials,
-        seed=int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0]),
+        seed=fold_seed(search.seed, number),
         objectives=1 + len(objective.tradeoffs),
     )
     return search_fold(
@@ -206,6 +206,11 @@ def _searched(
         objective=objective,
         store=store,
     )
+
+
+def fold_seed(seed: int, number: int) -> int:
+    """Return the seed of a fold's sampler."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
 def _record(search: Search, train: Positions, found: FoldTrials, begun: str | None) -> None:

@@ -12,7 +12,7 @@ from lab.pipeline.bench.harness import Case, Measurement, measure
 __all__ = ["Case", "Measurement", "cases", "measure", "run_cases"]
 
 # Each module holds a tuple CASES; imported only when asked for, since peers are heavy.
-_MODULES: Final = ("engine", "sweeps", "features", "data", "store", "bridge")
+_MODULES: Final = ("engine", "sweeps", "features", "data", "store", "search", "bridge")
 
 
 def cases(only: str | None = None) -> list[Case]:
