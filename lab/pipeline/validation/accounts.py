@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.backtest import ExecutionPrices, simulate_weights
 from lab.costs import Costs
 from lab.pipeline.validation.figures import annual_sharpe
-from lab.pipeline.validation.judged import Judged
-from lab.risk import Limits
-from lab.search import TrialBatch, cost_hash, panel_hash, parameter_hash, sketch
-from lab.validation.overfitting import sharpe_statistics
+from lab.pipeline.validation.judged import Decisions, Judged
+from lab.search import TrialBatch
 
 __all__ = ["Accounts", "scaled"]
 
@@ -40,7 +36,7 @@ def scaled(costs: Costs, multiple: float) -> Costs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Accounts:
-    """Simulates decisions of a result on its own bars, from cash, and keeps each as a trial.
+    """Makes accounts of a result's decisions, from cash, and keeps each as a trial.
 
     Parameters
     ----------
@@ -54,7 +50,7 @@ class Accounts:
 
     def returns(
         self,
-        weights: Array,
+        decisions: Decisions,
         *,
         multiple: float = 1.0,
         extra_lag: int = 0,
@@ -65,35 +61,24 @@ class Accounts:
 
         Parameters
         ----------
-        weights : ndarray, shape (T, N)
-            Decisions at the closes of the result's bars.
+        decisions : Decisions
+            On the result's bars.
         multiple : float
             Of all costs.
-        extra_lag : int
-            Bars by which every decision trades later than it should.
-        skipped : int
-            Bars by which the account starts later.
+        extra_lag, skipped : int
+            See :meth:`Judged.account`.
         counted : bool
             Whether it is a trial: not where the bars were made up.
         """
-        instance = self.judged.instance
-        costs = scaled(instance.costs, multiple)
-        panel = self.judged.panel.rows(skipped, len(self.judged.panel))
-        simulation = simulate_weights(
-            ExecutionPrices.from_panel(panel),
-            np.ascontiguousarray(weights[skipped:]),
-            costs=costs,
-            limits=Limits.from_settings(instance.risk, costs, panel.markets),
-            lag=1 + extra_lag,
-        )
-        returns = simulation.bars.returns
+        costs = self.judged.costs if multiple == 1.0 else scaled(self.judged.costs, multiple)
+        returns, trial = self.judged.account(decisions, costs=costs, extra_lag=extra_lag, skipped=skipped)
         if counted:
-            self._count(returns, multiple, skipped)
+            self.batches.append(trial)
         return returns
 
     def sharpe(
         self,
-        weights: Array,
+        decisions: Decisions,
         *,
         multiple: float = 1.0,
         extra_lag: int = 0,
@@ -102,31 +87,6 @@ class Accounts:
     ) -> float:
         """Return the annualised Sharpe ratio of such an account; 0 where it never moves."""
         returns = self.returns(
-            weights, multiple=multiple, extra_lag=extra_lag, skipped=skipped, counted=counted
+            decisions, multiple=multiple, extra_lag=extra_lag, skipped=skipped, counted=counted
         )
         return annual_sharpe(self.judged, returns)
-
-    def _count(self, returns: Array, multiple: float, skipped: int) -> None:
-        judged = self.judged
-        panel = judged.inputs.panel
-        positions = np.arange(judged.first + skipped, judged.stop)
-        batch = TrialBatch.of(
-            judged.instance,
-            panel,
-            positions=positions,
-            parameter_hashes=[_choice(judged)],
-            sharpes=np.array([sharpe_statistics(returns).sharpe]),
-            sketches=sketch(returns[None, :], panel.bar[positions]),
-            content_hash=panel_hash(panel),
-        )
-        if multiple != 1.0:
-            batch = replace(batch, cost_hash=cost_hash(scaled(judged.instance.costs, multiple)))
-        self.batches.append(batch)
-
-
-def _choice(judged: Judged) -> str:
-    """Return the hash of the parameters in force: the set's own, or of all folds' winners together."""
-    sets: Sequence[dict[str, object]] = [
-        one.instance.params.model_dump(mode="json") for one in judged.segments
-    ]
-    return parameter_hash(sets[0]) if len(sets) == 1 else parameter_hash({"folds": list(sets)})

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lab.backtest import Sweep
 from lab.core.errors import ConfigError
 from lab.pipeline.parts import parameters_of
-from lab.pipeline.validation.judged import Judged
+from lab.pipeline.validation.strategy import JudgedStrategy
 from lab.search import TrialBatch, parameter_hash, sketch
 from lab.strategies import StrategyInstance
 from lab.validation.neighbourhood import neighbours
@@ -56,7 +56,7 @@ class Candidates:
         return [sharpe_statistics(column).sharpe * root for column in self.returns.T]
 
 
-def searched_sets(judged: Judged) -> list[StrategyInstance]:
+def searched_sets(judged: JudgedStrategy) -> list[StrategyInstance]:
     """Return the distinct sets that a search evaluated, at most 200, evenly chosen."""
     if judged.trials is None:
         return []
@@ -69,7 +69,7 @@ def searched_sets(judged: Judged) -> list[StrategyInstance]:
     return [sets[index * len(sets) // count] for index in range(count)]
 
 
-def neighbouring_sets(judged: Judged) -> tuple[list[StrategyInstance], list[Mapping[str, Any]]]:
+def neighbouring_sets(judged: JudgedStrategy) -> tuple[list[StrategyInstance], list[Mapping[str, Any]]]:
     """Return the result's own set and its valid neighbours, own first, and what varies in each.
 
     Sets that the family refuses, or that need more bars than there are, are no neighbours.
@@ -91,7 +91,7 @@ def neighbouring_sets(judged: Judged) -> tuple[list[StrategyInstance], list[Mapp
 
 
 def run_candidates(
-    judged: Judged,
+    judged: JudgedStrategy,
     instances: Sequence[StrategyInstance],
     *,
     workers: int | None = None,
@@ -120,7 +120,7 @@ def run_candidates(
     return Candidates(tuple(instances), np.ascontiguousarray(returns.T), warm_up)
 
 
-def trials_of(judged: Judged, found: Candidates) -> TrialBatch:
+def trials_of(judged: JudgedStrategy, found: Candidates) -> TrialBatch:
     """Return the sets as trials that the ledger counts."""
     panel = judged.inputs.panel
     return TrialBatch.of(

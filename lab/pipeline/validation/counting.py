@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.pipeline.validation.judged import Judged
-from lab.search import DataIdentity, Judgement, Ledger, TrialBatch, effective_of, judge_batches
+from lab.search import Judgement, Ledger, TrialBatch, effective_of, judge_batches
 from lab.validation.clustering import EffectiveTrials
 from lab.validation.overfitting import SharpeStatistics, deflated_sharpe_ratio
 
@@ -70,8 +70,7 @@ class Counted:
 
 def count_trials(ledger: Ledger, judged: Judged, added: Sequence[TrialBatch]) -> Counted:
     """Record the trials that this validation made, then count all on record."""
-    family = judged.instance.strategy.family
-    identity = DataIdentity.of(judged.instance.markets, judged.instance.timeframe)
+    family, identity = judged.facts["family"], judged.identity
     before = ledger.judge(family, identity).n_trials
     for batch in added:
         ledger.append(batch)

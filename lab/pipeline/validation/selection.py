@@ -36,12 +36,12 @@ def judge_selection(
     ``paths``: annualised Sharpe ratios of choosing on the rest of history.
     """
     returns = found.compared
-    benchmark = buy_and_hold(judged.inputs.panel, judged.instance.costs).bars.returns[found.warm_up :]
+    benchmark = buy_and_hold(judged.history, judged.costs).bars.returns[found.warm_up :]
     tested = _shortened(returns)
     against = {"cash": None, "buy_and_hold": _shortened(benchmark[:, None])[:, 0]}
     recorded = judged.recorded.get("pbo")
     return {
-        "sets": len(found.instances),
+        "sets": found.returns.shape[1],
         "sets_of": origin,
         "pbo": _overfitting(returns) if recorded is None else float(recorded),
         "pbo_of": origin if recorded is None else "all sets of the search, as recorded",
@@ -73,7 +73,7 @@ def _superiority(test: SuperiorityTest, found: Candidates) -> dict[str, Any]:
         "p_upper": test.p_upper,
         "models": test.models,
         "block_length": test.block_length,
-        "best": found.instances[test.best].params.model_dump(mode="json"),
+        "best": found.instances[test.best].params.model_dump(mode="json") if found.instances else {},
     }
 
 

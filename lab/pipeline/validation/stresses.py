@@ -10,13 +10,13 @@ import numpy as np
 
 from lab.pipeline.validation.accounts import Accounts
 from lab.pipeline.validation.candidates import Candidates, neighbouring_sets, run_candidates
-from lab.pipeline.validation.judged import Judged
+from lab.pipeline.validation.judged import Noise
+from lab.pipeline.validation.strategy import JudgedStrategy
 from lab.validation.robustness import (
     Case,
     break_even_costs,
     cost_stress,
     lag_decay,
-    noisy,
     plateau,
     price_noise,
     start_shift,
@@ -41,13 +41,13 @@ class Robustness:
     cases : tuple of Case
     break_even_costs : float
         Multiple of all costs at which nothing is left, by a straight line.
-    neighbours : Candidates
-        The result's own set, first, and its neighbours, over the whole history.
+    neighbours : Candidates or None
+        The result's own set, first, and its neighbours, over the whole history; a portfolio has none.
     """
 
     cases: tuple[Case, ...]
     break_even_costs: float
-    neighbours: Candidates
+    neighbours: Candidates | None
 
     @property
     def weaknesses(self) -> tuple[str, ...]:
@@ -81,22 +81,25 @@ def stress(
         Of the sweep over neighbouring sets.
     """
     judged = accounts.judged
-    weights = judged.weights()
-    costs = cost_stress(lambda each: accounts.sharpe(weights, multiple=each), baseline=baseline)
-    starts = sorted({1, *(int(share * len(weights)) for share in _STARTS)})
-    shifts = [start for start in starts if 0 < start < len(weights) // 2]
+    decided = judged.decisions()
+    bars = len(decided.weights)
+    costs = cost_stress(lambda each: accounts.sharpe(decided, multiple=each), baseline=baseline)
+    starts = sorted({1, *(int(share * bars) for share in _STARTS)})
+    shifts = [start for start in starts if 0 < start < bars // 2]
 
     def noised(scale: float, draw: int) -> float:
         # Bars that never were are no trials on this data.
-        decided = judged.weights(noisy(judged.inputs.panel, scale, draw))
-        return accounts.sharpe(decided, counted=False)
+        return accounts.sharpe(judged.decisions(Noise(scale, draw)), counted=False)
 
-    neighbours, around = _plateau(judged, workers, progress)
+    neighbours: Candidates | None = None
+    around: tuple[Case, ...] = ()
+    if isinstance(judged, JudgedStrategy):
+        neighbours, around = _plateau(judged, workers, progress)
     cases = (
         *around,
         *costs,
-        *start_shift(lambda bars: accounts.sharpe(weights, skipped=bars), shifts, baseline=baseline),
-        *lag_decay(lambda bars: accounts.sharpe(weights, extra_lag=bars), baseline=baseline),
+        *start_shift(lambda each: accounts.sharpe(decided, skipped=each), shifts, baseline=baseline),
+        *lag_decay(lambda each: accounts.sharpe(decided, extra_lag=each), baseline=baseline),
         *price_noise(noised, seed=seed, baseline=baseline),
     )
     by_multiple = {float(case.case.split()[0]): case.sharpe for case in costs}
@@ -104,7 +107,7 @@ def stress(
 
 
 def _plateau(
-    judged: Judged, workers: int | None, progress: Progress | None
+    judged: JudgedStrategy, workers: int | None, progress: Progress | None
 ) -> tuple[Candidates, tuple[Case, ...]]:
     """Sweep the neighbourhood of the set that would decide next, over the whole history."""
     instances, varied = neighbouring_sets(judged)

@@ -12,15 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.core.errors import DataError
-from lab.pipeline.parity import certificate_of
 from lab.pipeline.validation.accounts import Accounts
-from lab.pipeline.validation.candidates import run_candidates, searched_sets, trials_of
+from lab.pipeline.validation.candidates import Candidates, run_candidates, searched_sets, trials_of
 from lab.pipeline.validation.counting import Counted, count_trials
 from lab.pipeline.validation.figures import annual_sharpe, figures_of
-from lab.pipeline.validation.judged import Judged, judged_config, judged_run
+from lab.pipeline.validation.judged import Judged
+from lab.pipeline.validation.loading import judged_config, judged_run
 from lab.pipeline.validation.selection import judge_selection
+from lab.pipeline.validation.strategy import JudgedStrategy
 from lab.pipeline.validation.stresses import Robustness, stress
-from lab.search import Ledger
+from lab.search import Ledger, TrialBatch
 from lab.validation.verdict import Evidence, Verdict, conclude
 
 __all__ = ["Validation", "validate"]
@@ -29,6 +30,7 @@ Array = NDArray[np.float64]
 Report = Callable[[str, int, int], None]
 
 _SEARCHED = "those of the search"
+_ALONE = "the portfolio as it is; no search is behind it"
 _NEIGHBOURS = "the file's own and its neighbours; no search is behind it"
 
 
@@ -89,7 +91,7 @@ def validate(
     proof = _proof(judged, seed, tell)
     accounts = Accounts(judged)
     # The stitched path of a search is made of trials that are on record already.
-    returns = accounts.returns(judged.weights(), counted=judged.kind != "tune")
+    returns = accounts.returns(judged.decisions(), counted=judged.kind != "tune")
     _require_same(judged, annual_sharpe(judged, returns))
     robust = stress(
         accounts,
@@ -98,11 +100,9 @@ def validate(
         workers=workers,
         progress=lambda done, total: tell("neighbours", done, total),
     )
-    candidates, origin = robust.neighbours, _NEIGHBOURS
-    if judged.trials is not None:
-        candidates, origin = run_candidates(judged, searched_sets(judged), workers=workers), _SEARCHED
+    candidates, origin = _candidates(judged, robust, returns, workers)
     chosen = judge_selection(judged, candidates, origin=origin, seed=seed, resamples=resamples)
-    counted = count_trials(Ledger(root), judged, [*accounts.batches, trials_of(judged, robust.neighbours)])
+    counted = count_trials(Ledger(root), judged, [*accounts.batches, *_neighbours(judged, robust)])
     facts = figures_of(judged, returns, counted, seed=seed, resamples=resamples)
     verdict = conclude(_evidence(judged, returns, facts, chosen, robust, proof))
     return Validation(verdict, _document(judged, facts, chosen, robust, counted, proof, verdict))
@@ -119,12 +119,25 @@ def _proof(judged: Judged, seed: int, tell: Report) -> dict[str, Any]:
     recorded = judged.recorded.get("certificate")
     if recorded is not None:
         return dict(recorded)
-    return certificate_of(
-        judged.instance,
-        judged.inputs.panel,
-        seed=seed,
-        progress=lambda share: tell("certificate", round(100 * share), 100),
-    ).report()
+    return judged.certificate(seed=seed, progress=lambda share: tell("certificate", round(100 * share), 100))
+
+
+def _candidates(
+    judged: Judged, robust: Robustness, returns: Array, workers: int | None
+) -> tuple[Candidates, str]:
+    """Return the sets that the result was chosen from, else its neighbours, else itself alone."""
+    if isinstance(judged, JudgedStrategy) and judged.trials is not None:
+        return run_candidates(judged, searched_sets(judged), workers=workers), _SEARCHED
+    if robust.neighbours is not None:
+        return robust.neighbours, _NEIGHBOURS
+    return Candidates((), returns[:, None], 0), _ALONE
+
+
+def _neighbours(judged: Judged, robust: Robustness) -> list[TrialBatch]:
+    """Return the neighbouring sets as trials."""
+    if isinstance(judged, JudgedStrategy) and robust.neighbours is not None:
+        return [trials_of(judged, robust.neighbours)]
+    return []
 
 
 def _require_same(judged: Judged, sharpe: float) -> None:
@@ -174,19 +187,16 @@ def _document(
     proof: dict[str, Any],
     verdict: Verdict,
 ) -> dict[str, Any]:
-    instance, panel = judged.instance, judged.panel
+    panel = judged.panel
     return {
         "name": judged.name,
         "run_id": judged.run_id,
         "kind": judged.kind,
-        "strategy_id": instance.strategy_id,
-        "family": instance.strategy.family,
+        **judged.facts,
         "held_out": judged.held_out,
         "first_bar": f"{panel.ts[0]}Z",
         "last_bar": f"{panel.ts[-1]}Z",
         "bars": len(panel),
-        "data_hash": judged.inputs.data_hash,
-        "config_hash": instance.config_hash,
         **facts,
         "trials": counted.document(),
         **chosen,

@@ -19,7 +19,8 @@ from lab.data.synthetic import synthetic_market
 from lab.pipeline import backtest, tune
 from lab.pipeline.inputs import load_inputs
 from lab.pipeline.validation import validate
-from lab.pipeline.validation.judged import judged_run
+from lab.pipeline.validation.loading import judged_run
+from lab.pipeline.validation.strategy import JudgedStrategy
 from lab.search import Ledger
 from lab.tracking import Tracker
 
@@ -33,6 +34,21 @@ timeframe: 1d
 markets: [{exchange: synthetic, symbol: AAA/USDT}, {exchange: synthetic, symbol: AAB/USDT}]
 parameters: {lookback_window: 30, vol_window: 10, target_volatility: 0.4}
 search: {trials: 6, train_bars: 150, test_bars: 50}
+"""
+LEADER = STRATEGY.replace("family: time_series_momentum", "family: dual_momentum").replace(
+    "strategy_id: judged", "strategy_id: leader"
+)
+LEADER = LEADER.replace(
+    "{lookback_window: 30, vol_window: 10, target_volatility: 0.4}", "{lookback_window: 40}"
+)
+PORTFOLIO = """\
+portfolio_id: both
+reference_currency: USDT
+capital: 5000
+instances:
+  - {config: judged.yaml, allocation: 0.5}
+  - {config: leader.yaml, allocation: 0.3}
+risk: {max_weight_per_asset: 0.8, max_exchange_pct: 1.0}
 """
 ARRIVAL = datetime(2026, 1, 1, tzinfo=UTC)
 FEW = 100
@@ -113,7 +129,8 @@ def test_stresses_are_accounts_of_their_own(root: Path, searched: str) -> None:
     judged = judged_run(searched, root=root)
     found = validate(searched, root=root, resamples=FEW, workers=1).document
     rows = {(row["test"], row["case"]): row["median"] for row in found["robustness"]}
-    weights, costs, risk = judged.weights(), judged.instance.costs, judged.instance.risk
+    assert isinstance(judged, JudgedStrategy)
+    weights, costs, risk = judged.decisions().weights, judged.costs, judged.instance.risk
     doubled = type(costs)(2 * costs.fee_bps, 2 * costs.slippage_bps)
 
     def sharpe(**changed: object) -> float:
@@ -144,17 +161,30 @@ def test_changed_bars_are_refused(root: Path, tmp_path: Path) -> None:
         validate(run_id, root=place, resamples=FEW)
 
 
-def test_what_is_no_result_of_one_strategy_is_refused(root: Path) -> None:
+def test_what_is_no_result_is_refused(root: Path) -> None:
     with pytest.raises(ConfigError, match="not found"):
         validate("nothing", root=root)
     with pytest.raises(ConfigError, match="no such file"):
         validate("missing.yaml", root=root)
-    (root / "both.yaml").write_text(
-        "portfolio_id: both\nreference_currency: USDT\ncapital: 100\n"
-        "instances: [{config: judged.yaml, allocation: 1.0}]\n"
-    )
-    with pytest.raises(ConfigError, match="is a portfolio"):
-        validate(root / "both.yaml", root=root)
+
+
+def test_a_portfolio_is_judged_as_one_account(root: Path, tmp_path: Path) -> None:
+    place = fresh(root, tmp_path)
+    (place / "leader.yaml").write_text(LEADER)
+    (place / "both.yaml").write_text(PORTFOLIO)
+    logged = backtest(place / "both.yaml", root=place)
+    found = validate(logged.run_id, root=place, resamples=FEW).document
+    assert found["family"] == "portfolio"
+    assert found["sharpe"] == pytest.approx(logged.result.metrics["sharpe"], abs=1e-12)
+    tests = {row["test"] for row in found["robustness"]}
+    assert tests == {"costs", "start", "lag", "noise"}
+    assert (found["pbo"], found["paths"], found["sets"]) == (None, None, 1)
+    assert found["certificate"]["mismatches"] == 0
+    counted = sum(row["cases"] for row in found["robustness"] if row["test"] != "noise")
+    assert found["n_trials_ledger"] == logged.n_trials + counted
+    again = validate(place / "both.yaml", root=place, resamples=FEW).document
+    assert again["n_trials_ledger"] == found["n_trials_ledger"]
+    assert (again["sharpe"], again["robustness"]) == (found["sharpe"], found["robustness"])
 
 
 def test_the_command_prints_one_document_and_strict_asks_for_support(
