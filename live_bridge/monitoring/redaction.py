@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-__all__ = ["MASK", "Redactor"]
+__all__ = ["MASK", "Redactor", "mask_all_logs", "remember"]
 
 MASK: Final = "[redacted]"
 
@@ -23,6 +25,34 @@ _IN_TEXT: Final = re.compile(
 )
 # Shorter values would mask ordinary words.
 _SHORTEST: Final = 6
+
+
+# Secrets that this process read from elsewhere than its environment. They must be masked in what is written
+# by whoever does not hold them, which is why they are the one thing here that is shared.
+_remembered: set[str] = set()
+
+
+def remember(*secrets: str) -> None:
+    """Mask these values too, in everything that this process writes from now on."""
+    _remembered.update(secret for secret in secrets if len(secret) >= _SHORTEST)
+
+
+def mask_all_logs(redactor: Redactor) -> None:
+    """Mask secrets in every record of every library's logger, whatever level somebody switched on.
+
+    CCXT logs request headers at level debug, and urllib3 signed addresses.
+    """
+    made = logging.getLogRecordFactory()
+
+    def masked(*arguments: Any, **options: Any) -> logging.LogRecord:
+        record = made(*arguments, **options)
+        record.msg, record.args = redactor.text(record.getMessage()), None
+        if record.exc_info and record.exc_info[0] is not None:
+            # A formatter takes this text instead of making its own.
+            record.exc_text = redactor.text("".join(traceback.format_exception(*record.exc_info)))
+        return record
+
+    logging.setLogRecordFactory(masked)
 
 
 class Redactor:
@@ -41,8 +71,7 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        # Longest first, so that a secret that contains another one is masked whole.
-        self._secrets = sorted({s for s in secrets if len(s) >= _SHORTEST}, key=len, reverse=True)
+        self._secrets = frozenset(secret for secret in secrets if len(secret) >= _SHORTEST)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Redactor:
@@ -56,7 +85,8 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return `text` with every secret masked."""
-        for secret in self._secrets:
+        # Longest first, so that a secret that contains another one is masked whole.
+        for secret in sorted(self._secrets | _remembered, key=len, reverse=True):
             text = text.replace(secret, MASK)
         return _IN_TEXT.sub(lambda match: f"{match[1]}{match[2]}{MASK}", text)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live_bridge.monitoring.redaction import MASK, Redactor
+from live_bridge.monitoring.redaction import MASK, Redactor, mask_all_logs
 
 KEY = "canaryKEY0123456789abcdef"
 SECRET = "canarySECRET9876543210"
@@ -54,3 +58,32 @@ def test_what_stands_where_secrets_stand_is_masked_without_knowing_it() -> None:
 
 def test_short_values_do_not_mask_words() -> None:
     assert Redactor(["abc"]).text("abc is a word") == "abc is a word"
+
+
+@pytest.fixture
+def library_log() -> Iterator[io.StringIO]:
+    """What some library's logger prints, with everybody's records masked."""
+    before = logging.getLogRecordFactory()
+    mask_all_logs(Redactor([KEY]))
+    stream = io.StringIO()
+    logger = logging.getLogger("some.library")
+    handler = logging.StreamHandler(stream)
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    yield stream
+    logger.removeHandler(handler)
+    logging.setLogRecordFactory(before)
+
+
+def test_other_libraries_log_no_secrets_either(library_log: io.StringIO) -> None:
+    logger = logging.getLogger("some.library")
+    logger.debug("%s headers: %s", "GET", {"X-MBX-APIKEY": "unknown-one", "other": KEY})
+    try:
+        raise ValueError(f"signed with {KEY} at https://host/order?signature=abc123")
+    except ValueError:
+        logger.exception("it failed")
+    text = library_log.getvalue()
+    assert "GET headers" in text
+    assert "it failed" in text
+    assert "Traceback" in text
+    assert not any(secret in text for secret in (KEY, "unknown-one", "abc123"))

@@ -1,0 +1,124 @@
+"""A canary key and secret appear nowhere: whatever is written, whatever fails, at level debug too."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lab.data import demo
+from tests.oracle.bridge_harness import BALANCES, OPTIONS, control, write_configs
+from tests.oracle.loopback_server import loopback
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("live_bridge")]
+
+KEY = "canaryKEYcanaryKEYcanaryKEY0001"
+SECRET = "canarySECRETcanarySECRETcanary02"
+
+# The bridge with every library's logger at level debug on stderr.
+LOUD = (
+    "import logging, sys; logging.basicConfig(level=logging.DEBUG); "
+    "from live_bridge.cli import main; main(sys.argv[1:])"
+)
+FAULTS = (
+    None,
+    {"method": "POST", "path": "/api/v3/order", "kind": "status", "status": 401, "code": -2015},
+    {"method": "POST", "path": "/api/v3/order", "kind": "truncated", "when": "after"},
+    {"method": "GET", "path": "/api/v3/account", "kind": "garbage"},
+    {"method": "GET", "path": "/api/v3/account", "kind": "drop"},
+    {"method": "GET", "path": "/sapi/*", "kind": "status", "status": 418, "retry_after": 60},
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bars")
+    demo.install(folder)
+    return folder
+
+
+@pytest.mark.parametrize("source", ["environment", pytest.param("file", marks=pytest.mark.slow)])
+def test_keys_are_written_nowhere(
+    source: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tally: Callable[..., None]
+) -> None:
+    monkeypatch.setenv("MNEMO_LOOPBACK_KEY", KEY)
+    monkeypatch.setenv("MNEMO_LOOPBACK_SECRET", SECRET)
+    balances = [option for balance in BALANCES for option in ("--balance", balance)]
+    printed = []
+    codes = set()
+    with loopback(store, *OPTIONS, *balances) as url:
+        config = write_configs(tmp_path, url, settle=2.0)
+        keys = _keys(source, tmp_path / "private")
+        for number, fault in enumerate(FAULTS):
+            control(url, "clock", at=f"2018-06-{number + 1:02d}T00:00:01Z")
+            control(url, "fault", clear=True, faults=[fault] if fault else [])
+            done = _loud(
+                ["run", "--live", "--new-account", "--config", str(config), "--root", str(tmp_path)], keys
+            )
+            printed.append(done.stdout + done.stderr)
+            codes.add(done.returncode)
+        for command in (["status"], ["health"], ["reconcile", "--live"]):
+            done = _loud([*command, "--config", str(config), "--root", str(tmp_path)], keys)
+            printed.append(done.stdout + done.stderr)
+        wrong = _loud(
+            ["run", "--live", "--config", str(config), "--root", str(tmp_path)], keys | {"MNEMO_ENV": "x"}
+        )
+        printed.append(wrong.stdout + wrong.stderr)
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "private"]
+    texts = [text.encode() for text in printed] + [path.read_bytes() for path in files]
+    found = sum(text.count(word.encode()) for text in texts for word in (KEY, SECRET))
+    tally(f"canary secrets, keys from the {source}", cases=len(texts), failed=found, seed="none")
+    assert found == 0
+    # It was loud, keys were used, things went wrong, and there was something to look through.
+    assert all("DEBUG" in text for text in printed[:2])
+    assert any("[redacted]" in text for text in printed)
+    assert {0, 4} <= codes
+    assert {"main.sqlite", "bridge.jsonl", "incidents.jsonl"} <= {path.name for path in files}
+
+
+def _keys(source: str, folder: Path) -> dict[str, str]:
+    if source == "environment":
+        return {"MNEMO_ENV": "prod", "MNEMO_BINANCE_API_KEY": KEY, "MNEMO_BINANCE_API_SECRET": SECRET}
+    folder.mkdir()
+    path = folder / "keys.yaml"
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump({"api_key": KEY, "api_secret": SECRET}))
+    return {"MNEMO_ENV": "prod", "MNEMO_BINANCE_KEYS_FILE": str(path)}
+
+
+def _loud(arguments: list[str], keys: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **keys}
+    for name in ("MNEMO_LOOPBACK_KEY", "MNEMO_LOOPBACK_SECRET"):
+        environment.pop(name, None)
+    command = [sys.executable, "-c", LOUD, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def test_json_is_still_one_document(store: Path, tmp_path: Path) -> None:
+    balances = [option for balance in BALANCES for option in ("--balance", balance)]
+    with loopback(store, *OPTIONS, *balances) as url:
+        config = write_configs(tmp_path, url)
+        keys = {
+            "MNEMO_ENV": "prod",
+            "MNEMO_BINANCE_API_KEY": "loopback-key",
+            "MNEMO_BINANCE_API_SECRET": "loopback-secret",
+        }
+        arguments = [
+            "run",
+            "--live",
+            "--new-account",
+            "--config",
+            str(config),
+            "--root",
+            str(tmp_path),
+            "--json",
+        ]
+        done = _loud(arguments, keys)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["mode"] == "live"
