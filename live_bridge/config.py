@@ -149,6 +149,8 @@ class LoadedConfig:
         the root override them, for the lab and the bridge alike.
     digest : str
         SHA-256 of the settings in force, those of quality included.
+    root : pathlib.Path
+        Folder that holds ``data/``.
     """
 
     settings: BridgeConfig
@@ -157,6 +159,7 @@ class LoadedConfig:
     state: Path
     quality: QualitySettings
     digest: str
+    root: Path = Path()
 
 
 def parse_config(text: str, *, source: str) -> BridgeConfig:
@@ -206,6 +209,7 @@ def load_config(path: Path, *, root: Path) -> LoadedConfig:
         (root / settings.state).resolve(),
         quality,
         digest(values),
+        root,
     )
 
 

@@ -19,6 +19,7 @@ from live_bridge.measured import measure_markets
 from live_bridge.orders import CONTEXT, Costing, Placing, Plan, Target, plan_orders
 from live_bridge.permission import Account, Permission, account_at, permit
 from live_bridge.state import BridgeState
+from live_bridge.switches import blocked_symbols, without_entries
 from live_bridge.wishes import Wishes, wishes_of
 
 __all__ = ["Planned", "plan_tick"]
@@ -74,6 +75,8 @@ def plan_tick(
     wishes = _wishes(portfolio, state, found, now)
     measured = measure_markets(portfolio, answers, loaded, now)
     permission = permit(portfolio, loaded.settings, state, wishes, account, tradeable, now, measured)
+    blocked = blocked_symbols(loaded.root, portfolio, loaded.settings, now)
+    permission = without_entries(permission, blocked)
     targets = [
         Target(t.symbol, t.permitted, account.quantities[t.symbol], prices.get(t.symbol))
         for t in permission.targets
@@ -97,6 +100,7 @@ def plan_tick(
         "now": now.isoformat(),
         **_circumstances(loaded, portfolio, rules, prices, costs),
         **_reckoned(account, wishes, permission, plan),
+        "flags": {symbol: flag.reason for symbol, flag in blocked.items()},
         "scope": list(scope),
         "valid_until": min(ends).isoformat(),
     }

@@ -22,6 +22,7 @@ from live_bridge.order_ids import own_prefix
 from live_bridge.orders import Costing
 from live_bridge.reconciling import Reconciler
 from live_bridge.sending import Sender
+from live_bridge.switches import require_discovery
 
 __all__ = ["Connect", "Session", "through_ccxt"]
 
@@ -96,6 +97,7 @@ class Session:
         check_plausible(self.now, local_now())
         if self.is_live:
             check_rights(self.account.rights())
+            require_discovery(loaded.root, self.portfolio, loaded.settings, self.now)
         self.clock = ExchangeClock(
             self.market.now, self.now, seconds=loaded.settings.orders.settle_s, pause=pause
         )
