@@ -117,3 +117,10 @@ def test_promtool_accepts_rules_and_metrics(tmp_path: Path) -> None:
     subprocess.run(["promtool", "check", "metrics"], input=text, check=True, capture_output=True)
     sampled = set(re.findall(r"^(mnemo_bridge_[a-z_]+)\{", text.decode(), flags=re.MULTILINE))
     assert set(METRICS) - sampled == {"mnemo_bridge_journal_bytes"}
+
+
+def test_the_table_of_metrics_is_in_the_readme() -> None:
+    text = (FOLDER / "monitoring" / "README.md").read_text(encoding="utf-8")
+    for name, (labels, meaning) in METRICS.items():
+        listed = ", ".join(f"`{label}`" for label in labels) or "-"
+        assert f"| `{name}` | {listed} | {meaning} |" in text
