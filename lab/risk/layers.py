@@ -159,7 +159,7 @@ def refuse_entries(largest: float, kept: Flags, now: Array, wanted: Array, refus
     while free >= 1.0 and entries > 0:
         best = -1
         for i in range(kept.shape[0]):
-            if refused[i] and (best < 0 or wanted[i] > wanted[best]):
+            if refused[i] and (best < 0 or wanted[i] > wanted[best] + ROUNDING):
                 best = i
         refused[best] = False
         free -= 1.0

@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from tests.oracle.risk import step as risk_step
 
 Row = Sequence[float]
-# (bar, decided weights, value, current weights, which markets have a price) -> permitted weights
-Risk = Callable[[int, list[float], float, list[float], list[bool]], list[float]]
+# (bar, decided weights, value, current weights, which markets have a price, marks) -> permitted weights
+Risk = Callable[[int, list[float], float, list[float], list[bool], list[float]], list[float]]
 
 
 @dataclass
@@ -80,7 +80,7 @@ def simulate(
                 held = [
                     p * m / value if p and value > 0 else 0.0 for p, m in zip(positions, marks, strict=True)
                 ]
-                permitted = risk(bar, permitted, value, held, [not math.isnan(p) for p in prices])
+                permitted = risk(bar, permitted, value, held, [not math.isnan(p) for p in prices], marks)
             cash = _trade(path, bar, permitted, prices, marks, positions, cash, value, fee, slippage)
         _learn(last, closes[bar])
         path.permitted.append(permitted)
@@ -159,7 +159,7 @@ def daily_risk(limits: dict[str, float], days: Sequence[int], capital: float) ->
     """Return the row-loop risk step with the memory it needs from bar to bar."""
     memory = {"day": -1, "start": capital, "mode": "NORMAL"}
 
-    def permit(bar, target, value, held, tradeable):
+    def permit(bar, target, value, held, tradeable, _marks):
         if days[bar] != memory["day"]:
             memory.update(day=days[bar], start=value, mode="NORMAL")
         permitted, memory["mode"], _ = risk_step(

@@ -77,7 +77,7 @@ def simulate(  # noqa: C901 - the definition, from top to bottom
                 held = [
                     p * m / value if p and value > 0 else 0.0 for p, m in zip(positions, marks, strict=True)
                 ]
-                permitted = risk(bar, permitted, value, held, [not math.isnan(p) for p in prices])
+                permitted = risk(bar, permitted, value, held, [not math.isnan(p) for p in prices], marks)
             wanted = []
             for i in markets:
                 if value <= 1e-12 or math.isnan(permitted[i]):

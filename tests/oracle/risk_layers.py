@@ -7,6 +7,7 @@ Nothing here is shared with the package. A rulebook is plain dictionaries; dates
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from tests.oracle.risk import affordable, capped, small
 from tests.oracle.risk_memory import Memory, Rulebook, Seen, strictest
@@ -216,5 +217,37 @@ def too_many(most: float, now: list[float], then: list[float], kept: set[int]) -
     """Return the entries to refuse: the largest go in first, of equal ones the earlier market."""
     stays = [m for m in range(len(now)) if now[m] > 1e-9 and (m in kept or then[m] > 1e-9)]
     entries = [m for m in range(len(now)) if m not in kept and now[m] <= 1e-9 and then[m] > 1e-9]
-    free = max(int(most - len(stays)), 0)
-    return set(sorted(entries, key=lambda m: (-then[m], m))[free:])
+    for _ in range(max(int(most - len(stays)), 0)):
+        best = None
+        for market in entries:
+            if best is None or then[market] > then[best] + 1e-12:
+                best = market
+        entries = [market for market in entries if market != best]
+    return set(entries)
+
+
+def layered_risk(
+    book: Rulebook,
+    capital: float,
+    days: list[int],
+    watch: list[list[list[float]]],
+    parts: list[Any],
+    lag: int,
+) -> Any:
+    """Return the row-loop risk step for the row-loop engine.
+
+    `watch` has rows of volatilities, volumes and troubles, `parts` rows of each instance's, all as known at
+    the close of each bar.
+    """
+    account: list[Account] = []
+
+    def permit(bar, target, value, held, tradeable, marks):
+        if not account:
+            account.append(Account(book, len(target), capital))
+        decided = bar - lag
+        own = dict(zip(book.instances, parts[decided], strict=True))
+        seen = Seen(target, value, held, tradeable, days[bar], marks, *watch[decided], own)
+        permitted, _ = account[0].step(seen)
+        return [math.nan if weight is None else weight for weight in permitted]
+
+    return permit
