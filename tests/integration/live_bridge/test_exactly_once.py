@@ -34,6 +34,30 @@ def test_a_bridge_that_sends_an_unclear_order_again_is_caught() -> None:
     assert document["failed"] > 0
 
 
+def test_a_few_bars_of_chaos_lose_and_double_nothing() -> None:
+    document = count("tests.chaos", "--bars", "3", "--seeds", "1", "--seed", "3")
+    assert document["failures"] == {}
+    # Otherwise nothing was tried.
+    assert document["exit_codes"].get("4", 0) > 0
+    assert document["orders_of_the_last"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(5_400)
+def test_two_hundred_bars_of_chaos_twenty_times() -> None:
+    document = count("tests.chaos", "--bars", "200", "--seeds", "20", "--rate", "0.1")
+    assert document["cases"] == 20
+    assert document["failures"] == {}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(5_400)
+def test_a_long_soak_grows_nothing_but_the_record() -> None:
+    document = count("tests.chaos", "--soak", "--bars", "720", "--rate", "0.03")
+    assert document["failures"] == {}
+    assert document["not_flat"] == []
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(5_400)
 def test_every_kill_and_kills_in_the_recovery() -> None:
