@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
 
 
 def _validate(
-    target: Annotated[str, typer.Argument(help="Run id of a backtest or tune, or a strategy file.")],
+    target: Annotated[
+        str, typer.Argument(help="Run id of a backtest or tune, or a strategy or portfolio file.")
+    ],
     root: Root = Path(),
     seed: Seed = 0,
     resamples: Annotated[

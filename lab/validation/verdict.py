@@ -44,6 +44,8 @@ class Evidence:
         p-value of the test whether the best of all sets beats cash.
     weaknesses : tuple of str
         What does not hold up when circumstances change, worst first.
+    next_step : str
+        A sentence on what would hold something out, where nothing was.
     """
 
     sharpe: float
@@ -58,6 +60,7 @@ class Evidence:
     interval: tuple[float, float] | None = None
     superiority: float | None = None
     weaknesses: tuple[str, ...] = ()
+    next_step: str = "A walk-forward run is the next step."
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ def conclude(evidence: Evidence, gaps: tuple[str, ...] = ()) -> Verdict:
         return Verdict(
             "open",
             "One set of parameters, nothing held out",
-            f"{seen}{_first_weakness(evidence)} A walk-forward run is the next step.",
+            f"{seen}{_first_weakness(evidence)} {evidence.next_step}",
             gaps,
         )
     opening = f"Out of sample the Sharpe ratio is {evidence.sharpe:.2f}. {odds}"

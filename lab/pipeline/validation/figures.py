@@ -58,6 +58,7 @@ def figures_of(
         "expected_max_sharpe": judgement.expected_max(found.n_observations) * root,
         "deflated_sharpe_effective": counted.deflated_effective(found),
         "deflated_sharpe_all_families": counted.every.deflated(found),
+        "n_trials_all_families": counted.every.n_trials,
         "deflated_sharpe_recorded": judged.recorded.get("deflated_sharpe"),
         "n_trials_recorded": judged.recorded.get("n_trials"),
     }

@@ -59,7 +59,7 @@ def validate(
     workers: int | None = None,
     report: Report | None = None,
 ) -> Validation:
-    """Judge a logged backtest or search, or what a strategy file does as it stands.
+    """Judge a logged backtest or search, or what a strategy or portfolio file does as it stands.
 
     Evaluated are the result's decisions under changed circumstances and the parameter sets around it; each
     one on recorded bars is a trial that the ledger counts, once. The result is judged by all trials on record
@@ -68,7 +68,7 @@ def validate(
     Parameters
     ----------
     target : path or str
-        A strategy file (a path that exists, or ends in .yaml or .yml), else a run id.
+        A strategy or portfolio file (a path that exists, or ends in .yaml or .yml), else a run id.
     root : pathlib.Path
         Folder that holds ``data/`` and ``mlruns/``.
     seed : int
@@ -83,8 +83,7 @@ def validate(
     Raises
     ------
     ConfigError, DataError
-        If there is no such run or file, it is not of one strategy, or its bars or code are not what they
-        were.
+        If there is no such run or file, or its bars or code are not what they were.
     """
     tell = report or (lambda task, done, total: None)
     judged = _judged(target, root)
@@ -161,13 +160,14 @@ def _evidence(
 ) -> Evidence:
     interval = facts["sharpe_interval"]
     cash = chosen["spa"].get("cash")
-    searched = judged.held_out
+    searched, alone = judged.held_out, isinstance(judged, JudgedStrategy)
     return Evidence(
         sharpe=facts["sharpe"] if returns.any() else math.nan,
         held_out=searched,
-        deflated_sharpe=facts["deflated_sharpe"],
-        expected_max_sharpe=facts["expected_max_sharpe"],
-        n_trials=facts["n_trials_ledger"],
+        # A portfolio is put together from what all families tried on its markets.
+        deflated_sharpe=facts["deflated_sharpe" if alone else "deflated_sharpe_all_families"],
+        expected_max_sharpe=facts["expected_max_sharpe"] if alone else None,
+        n_trials=facts["n_trials_ledger"] if alone else facts["n_trials_all_families"],
         pbo=chosen["pbo"] if searched else None,
         engine_difference=judged.engine_difference,
         failed=judged.failed,
@@ -175,6 +175,7 @@ def _evidence(
         interval=(interval["low"], interval["high"]),
         superiority=cash["p_value"] if searched and cash is not None else None,
         weaknesses=robust.weaknesses,
+        **({} if alone else {"next_step": "Walk-forward runs of its instances are the next step."}),
     )
 
 

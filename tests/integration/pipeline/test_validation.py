@@ -175,6 +175,8 @@ def test_a_portfolio_is_judged_as_one_account(root: Path, tmp_path: Path) -> Non
     logged = backtest(place / "both.yaml", root=place)
     found = validate(logged.run_id, root=place, resamples=FEW).document
     assert found["family"] == "portfolio"
+    assert "walk-forward run is the next step" not in found["conclusion"]
+    assert f"{found['n_trials_all_families']:,} trials" in found["conclusion"]
     assert found["sharpe"] == pytest.approx(logged.result.metrics["sharpe"], abs=1e-12)
     tests = {row["test"] for row in found["robustness"]}
     assert tests == {"costs", "start", "lag", "noise"}

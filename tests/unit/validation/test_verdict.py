@@ -35,6 +35,7 @@ STRONG = Evidence(
         ({"held_out": False}, "open", "nothing held out"),
         ({"held_out": False, "deflated_sharpe": 0.1}, "weak", "No better than luck, though nothing was"),
         ({"held_out": False, "weaknesses": ("doubled costs leave nothing",)}, "open", "; but doubled costs"),
+        ({"held_out": False, "next_step": "Tune its parts."}, "open", "; tune its parts."),
         ({"deflated_sharpe": 0.2}, "weak", "No better than luck"),
         ({"deflated_sharpe": 0.9}, "weak", "Not proven"),
         ({"pbo": 0.4}, "weak", "The selection is overfit"),
