@@ -170,7 +170,9 @@ def _first(
         return fresh
     symbols = traded_symbols(portfolio, loaded.settings)
     account.rules(symbols)
-    _refuse_own_orders(account, symbols, own_prefix(loaded.settings.account, portfolio.portfolio_id), at)
+    if not before.currency:
+        prefix = own_prefix(loaded.settings.account, portfolio.portfolio_id)
+        _refuse_own_orders(account, symbols, prefix, at)
     return _shared_out(fresh, account.balances(), symbols, capital, adopt=loaded.settings.adopt)
 
 

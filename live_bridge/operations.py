@@ -25,6 +25,7 @@ from live_bridge.tick import close_tick
 
 __all__ = ["flatten", "halt", "reconcile", "resume"]
 
+_LONGEST_TICK_S = 60.0
 _FLATTEN_LASTS = timedelta(hours=1)
 
 
@@ -109,7 +110,7 @@ def flatten(
         0, or 1 when something that could be sold is left.
     """
     loaded = load_config(config, root=root)
-    with exclusive(loaded.state):
+    with exclusive(loaded.state, seconds=_patience(loaded)):
         session = _session(loaded, root, live, connect, environment, pause)
         with session.opened() as book:
             if book.state.risk.mode != HALTED:
@@ -180,7 +181,7 @@ def _told(config: Path, root: Path, kind: str, by: str, reason: str, text: str) 
     loaded = load_config(config, root=root)
     if not loaded.state.is_file():
         raise DataError(f"{loaded.state}: no journal yet, so there is nothing to halt or resume")
-    with exclusive(loaded.state):
+    with exclusive(loaded.state, seconds=_patience(loaded)):
         portfolio = load_portfolio(loaded.portfolio)
         with Journal(
             loaded.state, account=loaded.settings.account, portfolio=portfolio.portfolio_id
@@ -207,6 +208,11 @@ def _told(config: Path, root: Path, kind: str, by: str, reason: str, text: str) 
                 incidents=[incident.document() for incident in book.incidents],
             )
     return document, 0
+
+
+def _patience(loaded: LoadedConfig) -> float:
+    """Return how long a person's word waits for a tick to end: it must not be lost to one."""
+    return loaded.settings.orders.settle_s + _LONGEST_TICK_S
 
 
 def _session(

@@ -70,21 +70,18 @@ def plan_tick(
     """
     last = max(found.decisions, key=lambda decision: decision.closed)
     tick = f"{portfolio.portfolio_id}-{last.closed:%Y%m%dT%H%M%SZ}-{state.ticks + 1}"
+    scope = (loaded.settings.account, portfolio.portfolio_id, tick, head[:16])
     account = account_at(state.with_marks(prices), symbols)
     tradeable = {symbol: rules[symbol] for symbol in symbols if symbol in prices}
     wishes = _wishes(portfolio, state, found, now)
     measured = measure_markets(portfolio, answers, loaded, now)
-    permission = permit(portfolio, loaded.settings, state, wishes, account, tradeable, now, measured)
     blocked = blocked_symbols(loaded.root, portfolio, loaded.settings, now)
-    permission = without_entries(permission, blocked)
-    targets = [
-        Target(t.symbol, t.permitted, account.quantities[t.symbol], prices.get(t.symbol))
-        for t in permission.targets
-    ]
+    permission = without_entries(
+        permit(portfolio, loaded.settings, state, wishes, account, tradeable, now, measured), blocked
+    )
     costs = Costing.from_basis_points(portfolio.costs.fee_bps, portfolio.costs.slippage_bps)
-    scope = (loaded.settings.account, portfolio.portfolio_id, tick, head[:16])
     plan = plan_orders(
-        targets,
+        _targets(permission, account, prices),
         rules,
         equity=account.equity,
         cash=account.cash,
@@ -92,19 +89,26 @@ def plan_tick(
         scope=scope,
         placing=_placing(loaded, answers),
     )
-    ends = (
+    body = _circumstances(loaded, portfolio, rules, prices, costs)
+    body |= _reckoned(account, wishes, permission, plan)
+    body |= {"now": now.isoformat(), "scope": list(scope), "valid_until": _valid_until(found).isoformat()}
+    body["flags"] = {symbol: flag.reason for symbol, flag in blocked.items()}
+    return Planned(tick, body)
+
+
+def _targets(permission: Permission, account: Account, prices: Mapping[str, Decimal]) -> list[Target]:
+    return [
+        Target(t.symbol, t.permitted, account.quantities[t.symbol], prices.get(t.symbol))
+        for t in permission.targets
+    ]
+
+
+def _valid_until(found: Decisions) -> datetime:
+    """Return when the first of the bars that were decided on has its next close."""
+    return min(
         decision.closed + timedelta(seconds=decision.instance.timeframe.seconds)
         for decision in found.decisions
     )
-    body = {
-        "now": now.isoformat(),
-        **_circumstances(loaded, portfolio, rules, prices, costs),
-        **_reckoned(account, wishes, permission, plan),
-        "flags": {symbol: flag.reason for symbol, flag in blocked.items()},
-        "scope": list(scope),
-        "valid_until": min(ends).isoformat(),
-    }
-    return Planned(tick, body)
 
 
 def _wishes(portfolio: Portfolio, state: BridgeState, found: Decisions, now: datetime) -> Wishes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Any, Final
 
-from lab.core.errors import VenueError
+from lab.core.errors import ConfigError, VenueError
 from live_bridge.book import Book
 from live_bridge.clock import ExchangeClock
 from live_bridge.documents import trade_document
@@ -101,6 +101,7 @@ class Reconciler:
         """
         told: dict[str, Any] = {"orphans": [], "foreign": {}, "adopted": {}, "phantom": {}}
         currencies = self._currencies(symbols)
+        symbols = [symbol for symbol in symbols if self._listed(symbol)]
         strays = self._own_open_orders(symbols)
         found = differences(self.book.state, self._holdings(), currencies)
         if not strays and not found:
@@ -113,6 +114,14 @@ class Reconciler:
         for currency, amount in found.items():
             self._book(currency, amount, told)
         return told
+
+    def _listed(self, symbol: str) -> bool:
+        try:
+            self.account.rules([symbol])
+        except ConfigError:
+            # What is held of a market that is gone is compared all the same, by its balance.
+            return False
+        return True
 
     def _currencies(self, symbols: Sequence[str]) -> list[str]:
         state = self.book.state

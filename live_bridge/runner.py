@@ -15,7 +15,8 @@ from filelock import FileLock, Timeout
 from feature_store.errors import StoreError
 from lab.core.errors import DataError, HaltedError, LockedError
 from lab.strategies import load_portfolio
-from live_bridge.config import load_config
+from live_bridge.book import Book
+from live_bridge.config import LoadedConfig, load_config
 from live_bridge.history import check_history, load_state
 from live_bridge.journal import Journal
 from live_bridge.report import run_document, status_document
@@ -90,20 +91,24 @@ def run(
             opened = time.perf_counter()
             tick = Tick(loaded, session.portfolio, book, session.market, session.desk(book), session.now)
             outcome = tick.run()
-            document = run_document(
-                book.journal,
-                tick.state,
-                mode=loaded.settings.mode,
-                acted=outcome.acted,
-                reasons=[*session.reasons, *outcome.reasons],
-                incidents=[incident.document() for incident in book.incidents],
-            )
+            document = _document(loaded, session, book, outcome)
         if session.beside is not None:
             document["paper"] = simulate_beside(loaded, session.beside, session.market, session.now)
     phases = {"load": ready - started, "journal": opened - ready, **outcome.seconds}
-    document["now"] = session.now.isoformat().replace("+00:00", "Z")
     document["seconds"] = {name: round(seconds, 4) for name, seconds in phases.items()}
     return document, _exit_code(outcome)
+
+
+def _document(loaded: LoadedConfig, session: Session, book: Book, outcome: Outcome) -> dict[str, Any]:
+    document = run_document(
+        book.journal,
+        book.state,
+        mode=loaded.settings.mode,
+        acted=outcome.acted,
+        reasons=[*session.reasons, *outcome.reasons],
+        incidents=[incident.document() for incident in book.incidents],
+    )
+    return {**document, "now": session.now.isoformat().replace("+00:00", "Z")}
 
 
 def _exit_code(outcome: Outcome) -> int:
@@ -137,9 +142,9 @@ def status(config: Path, *, root: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def exclusive(state: Path) -> Iterator[None]:
-    """Hold the lock of a journal, or raise LockedError at once."""
-    lock = FileLock(state.with_name(state.name + ".lock"), timeout=0)
+def exclusive(state: Path, *, seconds: float = 0.0) -> Iterator[None]:
+    """Hold the lock of a journal, or raise LockedError: at once, or after waiting for some seconds."""
+    lock = FileLock(state.with_name(state.name + ".lock"), timeout=seconds)
     try:
         state.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
