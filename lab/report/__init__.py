@@ -4,8 +4,16 @@
 that has a page made needs neither plotly nor the engine.
 """
 
+from lab.report.comparing import compare_runs, comparison_notebook
 from lab.report.execution import ReportError
 from lab.report.inputs import ReportInput
 from lab.report.tearsheet import tearsheet, tearsheet_notebook
 
-__all__ = ["ReportError", "ReportInput", "tearsheet", "tearsheet_notebook"]
+__all__ = [
+    "ReportError",
+    "ReportInput",
+    "compare_runs",
+    "comparison_notebook",
+    "tearsheet",
+    "tearsheet_notebook",
+]
