@@ -20,7 +20,6 @@ __all__ = ["Planter", "in_synthetic_markets", "seed_of"]
 
 Array = NDArray[np.float64]
 
-_PILOTS: Final = 64
 _STEPS: Final = 6
 _CLOSE_ENOUGH: Final = 0.01  # of an annual Sharpe ratio
 _PILOT_STREAM: Final = 1_000
@@ -68,12 +67,15 @@ class Planter:
     bars : int
         After the warm-up.
     seed : int
+    pilots : int
+        Worlds of their own by which the drift is found.
     """
 
     instance: StrategyInstance
     sharpe: float
     bars: int
     seed: int
+    pilots: int = 64
 
     def world(self, number: int, stream: int = 0) -> World:
         """Return world `number`."""
@@ -90,9 +92,9 @@ class Planter:
     def strength(self) -> float:
         """Drift of what is held, in standard deviations of a bar, that gives the Sharpe ratio asked for.
 
-        Found by the secant method over 64 pilot worlds that the study does not use.
+        Found by the secant method over pilot worlds that the study does not use.
         """
-        pilots = [self._bare(number, _PILOT_STREAM) for number in range(_PILOTS)]
+        pilots = [self._bare(number, _PILOT_STREAM) for number in range(self.pilots)]
 
         def excess(strength: float) -> float:
             earned = [self.earned(self._planted(world, strength)) for world in pilots]

@@ -57,11 +57,14 @@ def test_drift_and_decisions_are_solved_for_together(instance) -> None:
 
 
 def test_the_planted_parameters_earn_what_was_asked_for(instance) -> None:
-    planter = Planter(instance, sharpe=2.0, bars=2 * 365, seed=2)
-    earned = [planter.earned(planter.world(number)) for number in range(40)]
-    error = np.std(earned, ddof=1) / len(earned) ** 0.5
-    assert abs(np.mean(earned) - 2.0) < 3.5 * error
+    planter = Planter(instance, sharpe=2.0, bars=2 * 365, seed=2, pilots=24)
+    found = [planter.earned(planter.world(number)) for number in range(24)]
+    error = np.std(found, ddof=1) / len(found) ** 0.5
+    # The drift was found on as many other worlds, so that both means are off by as much.
+    assert abs(np.mean(found) - 2.0) < 3 * 2**0.5 * error
     assert error < 0.2
+    own = [planter.earned(planter.world(number, stream=1_000)) for number in range(24)]
+    assert np.mean(own) == pytest.approx(2.0, abs=0.05)
 
 
 def test_no_drift_gives_an_edge_to_who_holds_nothing(tmp_path: Path) -> None:
@@ -101,15 +104,15 @@ def test_what_was_selected_is_the_best_of_what_was_tried(instance) -> None:
 
 @pytest.fixture(scope="module")
 def small() -> Calibration:
-    return calibrate(TREND, worlds=8, trials=10, seed=1, sharpe=3.0, years=2, workers=2)
+    return calibrate(TREND, worlds=8, trials=8, seed=1, sharpe=3.0, years=2, workers=2)
 
 
 def test_the_result_does_not_depend_on_workers(small: Calibration) -> None:
-    one = calibrate(TREND, worlds=8, trials=10, seed=1, sharpe=3.0, years=2, workers=1)
+    one = calibrate(TREND, worlds=8, trials=8, seed=1, sharpe=3.0, years=2, workers=1)
     assert one.outcomes == small.outcomes
     assert {**one.document, "seconds": 0} == {**small.document, "seconds": 0}
-    other = calibrate(TREND, worlds=8, trials=10, seed=2, sharpe=3.0, years=2)
-    assert other.outcomes["noise"] != small.outcomes["noise"]
+    other = calibrate(TREND, worlds=4, trials=2, seed=2, sharpe=3.0, years=2)
+    assert other.outcomes["noise"] != small.outcomes["noise"][:4]
 
 
 def test_a_large_edge_is_found_and_noise_is_not(small: Calibration) -> None:
@@ -120,28 +123,30 @@ def test_a_large_edge_is_found_and_noise_is_not(small: Calibration) -> None:
     assert not small.broken
 
 
-def test_a_pipeline_that_forgets_its_trials_is_caught() -> None:
-    """Judged as if the best of 30 had been the only one, noise passes far more often than promised."""
+def test_a_pipeline_that_forgets_its_trials_is_caught(tmp_path: Path) -> None:
+    """Judged as if the best of 20 had been the only one, noise passes far more often than promised."""
 
     class Forgetful(MemoryLedger):
         def judge(self, *key, **options):
             whole = super().judge(*key, **options)
             return type(whole)(1, 0.0, whole.head)
 
-    instance = in_synthetic_markets(load(TREND))
+    (tmp_path / "x.yaml").write_text(TREND.read_text().replace("search: {", "search: {sampler: random, "))
+    instance = in_synthetic_markets(load(tmp_path / "x.yaml"))
     bars = warm_up_of(instance) + 730
-    panels = [make_world("noise", seed=seed, bars=bars).panel() for seed in range(24)]
+    panels = [make_world("noise", seed=seed, bars=bars).panel() for seed in range(20)]
     passed = [
         sum(
-            select(instance, panel, trials=30, seed=1, ledger=ledger()).deflated_sharpe >= 0.95
+            select(instance, panel, trials=20, seed=1, ledger=ledger()).deflated_sharpe >= 0.95
             for panel in panels
         )
         for ledger in (MemoryLedger, Forgetful)
     ]
-    assert Rate(passed[1], 24).lower > 0.05
+    assert Rate(passed[1], 20).lower > 0.05
     assert passed[0] < passed[1]
 
 
+@pytest.mark.slow
 def test_walk_forward_can_be_calibrated_too() -> None:
     found = calibrate(TREND, worlds=4, trials=4, seed=1, years=0.5, sharpe=3.0, method="walk_forward")
     assert found.document["method"] == "walk_forward"
