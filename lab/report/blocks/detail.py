@@ -125,8 +125,8 @@ def regimes(frame: pl.DataFrame, *, window: str) -> Html:
         Column("hit_ratio", "bars with a gain", percent),
     )
     rule = (
-        f"Bull: buy and hold gained more than 10% over the {window} before the bar; bear: lost more; the bar "
-        "itself does not count. Bars of one regime are joined end to end."
+        f"Bull: buy and hold gained more than 20% over the {window} before the bar; bear: lost more than the "
+        "17% that undo such a gain; the bar itself does not count. Bars of one regime are joined end to end."
     )
     return table(frame, columns, name="regimes", caption=rule)
 

@@ -12,7 +12,6 @@ from lab.report.tables.evidence import (
     varying_parameters,
 )
 from lab.report.tables.periods import (
-    REGIME_THRESHOLD,
     bars_in,
     distribution,
     histogram,
@@ -37,7 +36,6 @@ from lab.report.tables.trading import (
 
 __all__ = [
     "OTHERS",
-    "REGIME_THRESHOLD",
     "Luck",
     "account",
     "bars_in",

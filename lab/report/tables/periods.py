@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from lab.backtest import compute_metrics
+from lab.backtest import regimes as told_regimes
 from lab.core.timeframe import Timeframe
 
 __all__ = [
-    "REGIME_THRESHOLD",
     "bars_in",
     "distribution",
     "histogram",
@@ -25,7 +25,6 @@ __all__ = [
     "yearly",
 ]
 
-REGIME_THRESHOLD: Final = 0.10
 _YEAR_FIGURES: Final = ("total_return", "annualised_volatility", "sharpe", "max_drawdown")
 
 
@@ -162,24 +161,10 @@ def distribution(returns: pl.Series) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["name", "value"], orient="row")
 
 
-def regime_bars(account: pl.DataFrame, *, window: int, threshold: float = REGIME_THRESHOLD) -> pl.Series:
-    """Return each bar's regime: ``bull``, ``bear`` or ``sideways``, null while unknown.
-
-    Bull where the benchmark gained more than `threshold` over the `window` bars before this one, bear where
-    it lost more than that. The bar itself is left out, so that its return does not choose its own group.
-    """
-    wealth = pl.col("benchmark").shift(1)
-    change = wealth / pl.col("benchmark").shift(1 + window) - 1.0
-    regime = (
-        pl.when(change.is_null())
-        .then(None)
-        .when(change > threshold)
-        .then(pl.lit("bull"))
-        .when(change < -threshold)
-        .then(pl.lit("bear"))
-        .otherwise(pl.lit("sideways"))
-    )
-    return account.select(regime.alias("regime"))["regime"]
+def regime_bars(account: pl.DataFrame, *, window: int) -> pl.Series:
+    """Return each bar's regime of the benchmark, told as :func:`lab.backtest.regimes` does; or null."""
+    wealth = account["benchmark"].cast(pl.Float64).fill_null(math.nan).to_numpy()
+    return pl.Series("regime", told_regimes(wealth, window=window), dtype=pl.String)
 
 
 def regimes(account: pl.DataFrame, *, window: int, periods_per_year: float) -> pl.DataFrame:

@@ -92,14 +92,14 @@ def test_thin_keeps_ends_and_extremes() -> None:
 
 
 def test_regimes_do_not_see_their_own_bar() -> None:
-    # +20 % on day 2: known from day 3 on, over a window of two bars until day 4.
-    frame = made([0.0] * 7, [0.0, 0.0, 0.2, 0.0, 0.0, 0.0, 0.0])
+    # +30 % on day 2: known from day 3 on, over a window of two bars until day 4.
+    frame = made([0.0] * 7, [0.0, 0.0, 0.3, 0.0, 0.0, 0.0, 0.0])
     found = tables.regime_bars(frame, window=2)
     assert found.to_list() == [None, None, None, "bull", "bull", "sideways", "sideways"]
 
 
 def test_regime_figures_join_their_bars() -> None:
-    frame = made([0.01, 0.02, -0.01, 0.03, -0.02, 0.01], [0.0, 0.2, 0.0, 0.0, -0.3, 0.0])
+    frame = made([0.01, 0.02, -0.01, 0.03, -0.02, 0.01], [0.0, 0.3, 0.0, 0.0, -0.3, 0.0])
     found = tables.regimes(frame, window=1, periods_per_year=365)
     assert dict(found.select("regime", "bars").iter_rows()) == {"bull": 1, "sideways": 2, "bear": 1}
     bear = found.filter(pl.col("regime") == "bear")
