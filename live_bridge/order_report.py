@@ -54,6 +54,8 @@ _KINDS = frozenset({"FILLED", "TRADED", "SETTLED", "SENT", "ANSWERED", "ABANDONE
 
 
 def _root_of(event: Event, roots: Mapping[str, str]) -> str:
+    if "root" in event.body:
+        return str(event.body["root"])
     order = event.body["order"]
     name = str(order["id"] if isinstance(order, Mapping) else order)
     return roots.get(name, name)

@@ -179,7 +179,8 @@ class Sender:
         self.book.append(drafts)
 
     def _abandoned(self, working: Working, reason: str) -> Draft:
-        body = {"order": working.order.id, "symbol": working.order.symbol, "reason": reason}
+        order = working.order
+        body = {"order": order.id, "root": working.root, "symbol": order.symbol, "reason": reason}
         return Draft("ABANDONED", body)
 
     def _view(self) -> GateView:
@@ -212,6 +213,9 @@ class Sender:
         """Return the order that takes another one's place: a new try, or a new price for the rest."""
         order, tick = working.order, self.book.open_tick
         if tick is None:
+            return None
+        # A person's flatten goes on while halted; what a tick had planned does not.
+        if self.book.state.risk.mode == HALTED and not tick.tick.startswith("flatten-"):
             return None
         if status == NOT_PLACED:
             return self._renamed(replace(order, attempt=order.attempt + 1), tick)

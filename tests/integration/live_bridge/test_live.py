@@ -372,3 +372,51 @@ def test_a_held_market_that_stops_trading_is_told_and_the_others_go_on(config: P
     assert [i["symbol"] for i in document["incidents"] if i["code"] == "MARKET_NOT_TRADING"] == ["LTC/USD"]
     assert {order["symbol"] for order in document["orders"]} == {"BTC/USD", "ETH/USD"}
     assert faults_of(url, config.parent, None) == []
+
+
+class Killed(BaseException):
+    """Not an Exception: nothing may catch it and go on."""
+
+
+def test_an_order_that_rests_is_cancelled_when_a_person_halts(config: Path, url: str) -> None:
+    write_configs(config.parent, url, orders="type: limit, limit_offset_bps: 500, limit_timeout_s: 3000")
+    config.write_text(config.read_text().replace("settle_s: 20.0", "settle_s: 3000, price_collar_pct: 0.1"))
+    pauses = 0
+
+    def die(_: float) -> None:
+        nonlocal pauses
+        pauses += 1
+        if pauses == 3:
+            raise Killed
+
+    def once(pause: Any) -> tuple[dict[str, Any], int]:
+        return run(
+            config,
+            root=config.parent,
+            connect=lambda _: account(config),
+            live=True,
+            new_account=True,
+            environment=KEYS,
+            pause=pause,
+        )
+
+    with pytest.raises(Killed):
+        once(die)
+    assert len(exchange_state(url)["open_orders"]) == 1
+    halt(config, root=config.parent, by="ada", reason="incident")
+    document, code = once(lambda _: None)
+    assert (code, document["orders"][0]["status"]) == (5, "canceled")
+    assert {order["status"] for order in document["orders"][1:]} == {"abandoned"}
+    assert exchange_state(url)["open_orders"] == []
+    assert faults_of(url, config.parent, None) == []
+
+
+def test_live_goes_to_paper_and_back_with_the_account_there_is(config: Path, url: str) -> None:
+    live(config)
+    text = config.read_text()
+    config.write_text(text.replace("mode: live", "mode: paper"))
+    run(config, root=config.parent)
+    config.write_text(text)
+    document = live(config)
+    assert "MODE_CHANGED" in codes(document)
+    assert faults_of(url, config.parent, None) == []
