@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +33,7 @@ def circumstances(
         found.append(_data(run, recorded, inputs, root))
     if subject.config_hash != recorded["config_hash"]:
         found += _config(recorded.get("config"), subject.config)
-    found += _features(run, subject.features)
+    found += _features(recorded.get("features", {}), subject.features)
     version = str(code_version())
     if run.tags.get("code_version") != version:
         found.append(f"code: {version} now, {run.tags.get('code_version')} recorded")
@@ -124,8 +123,7 @@ def _flat(values: Any, name: str = "") -> dict[str, Any]:
     }
 
 
-def _features(run: TrackedRun, now: Mapping[str, str]) -> list[str]:
-    before = json.loads(run.tags.get("feature_hashes", "{}"))
+def _features(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     return [
         f"feature {name}: its definition is not the one that was run ({now[name][:12]} now, "
         f"{before[name][:12]} recorded)"

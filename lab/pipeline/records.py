@@ -83,6 +83,7 @@ def document_of(
         "markets": list(subject.markets),
         "timeframe": str(subject.timeframe),
         "periods_per_year": subject.timeframe.periods_per_year,
+        "features": dict(subject.features),
         "data_hash": subject.data_hash,
         "data_first": f"{subject.panel.ts[0]}Z",
         "data_last": f"{subject.panel.ts[-1]}Z",

@@ -204,6 +204,15 @@ def test_another_library_is_named(root: Path, runs: dict[str, str], kind: str, e
     assert said(again) == [f"numpy: {version} now, 1.0.0 recorded"]
 
 
+def test_a_feature_that_is_computed_in_another_way_is_named(root: Path, runs: dict[str, str], edited) -> None:
+    features = Tracker(root).load_run(runs["portfolio"]).result["features"]
+    name, known = next(iter(features.items()))
+    edited(runs["portfolio"], "result.json", known, "f" * 64)
+    again = reproduce(runs["portfolio"], root=root)
+    assert again.identical
+    assert [text.split(":")[0] for text in said(again)] == [f"feature {name}"]
+
+
 def test_a_changed_parameter_is_named(root: Path, runs: dict[str, str], edited) -> None:
     edited(runs["backtest"], "config.yaml", "lookback_window: 30", "lookback_window: 31")
     again = reproduce(runs["backtest"], root=root)
