@@ -102,9 +102,9 @@ def reread(state, one: World):
     return again
 
 
-def test_equals_the_plain_twin_over_400_courses_and_every_rule_acts() -> None:
+def test_equals_the_plain_twin_over_300_courses_and_every_rule_acts() -> None:
     counts: dict[str, int] = {}
-    for seed in range(400):
+    for seed in range(300):
         for reason, number in follow((5, seed), through_json=seed % 2 == 1).items():
             counts[reason] = counts.get(reason, 0) + number
     print({reason: counts[reason] for reason in sorted(counts)})
