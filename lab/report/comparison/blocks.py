@@ -72,7 +72,7 @@ def figures(report: ComparisonInput) -> Html:
     """Return the figures of every run and of the whole, over the common periods."""
     columns = (
         Column("name", "run"),
-        Column("family", "family", lambda name: name.replace("_", " ") or NOTHING),
+        Column("family", "family"),
         Column("share", "share", percent),
         Column("annualised_return", "return a year", signed_percent, tint=True),
         Column("annualised_volatility", "volatility", percent),
@@ -88,7 +88,8 @@ def figures(report: ComparisonInput) -> Html:
         "its own bars; the combination was not tried beforehand, and to choose runs after seeing them is a "
         "choice too."
     )
-    return table(figures_of_runs(report), columns, name="figures", caption=caption)
+    spoken = pl.col("family").str.replace_all("_", " ", literal=True)
+    return table(figures_of_runs(report).with_columns(spoken), columns, name="figures", caption=caption)
 
 
 def correlations(frame: pl.DataFrame, *, name: str) -> Html:
