@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from lab.core.errors import ConfigError, VenueError
 from lab.data.venues import errors
+from live_bridge.bans import retry_after_s
 from live_bridge.ccxt_exchange import CcxtExchange, client_of
 from live_bridge.config import ExchangeConfig
 from live_bridge.exchange import (
@@ -69,6 +70,9 @@ class CcxtAccount(CcxtExchange):
             text = f"{self._name}: {order.id}: {type(error).__name__}: {scrubbed(error)}"
             if verdict == "ask":
                 raise UnclearError(text) from None
+            if verdict == "wait":
+                wait_s = retry_after_s(self._client.last_response_headers) if self._limited(error) else 1.0
+                raise OrderRefusedError(text, verdict, wait_s) from None
             raise OrderRefusedError(text, verdict) from None
         except Exception as error:
             # Whatever CCXT's parsers let through: the request was sent, its answer is not understood.

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from lab.core.errors import ConfigError, VenueError
 from lab.core.timeframe import Timeframe
 from lab.data.venues import ccxt_options, errors, exchange_class
+from live_bridge.bans import BannedError, retry_after_s
 from live_bridge.config import ExchangeConfig
 from live_bridge.exchange import Candle, Rules
 from live_bridge.failures import read_again, sentence
@@ -162,6 +163,12 @@ class CcxtExchange:
                 time.sleep(_BACKOFF_S * 2**attempt * (0.5 + random.random()))  # noqa: S311 - no secret
         raise VenueError(f"{self._name}: no answer about {what}")  # pragma: no cover - the last try raises
 
+    def _limited(self, error: Exception) -> bool:
+        """Whether the exchange answered 429 or 418; CCXT says the same of a key that was revoked."""
+        known = errors()
+        asked_to_wait = isinstance(error, (known.DDoSProtection, known.RateLimitExceeded))
+        return asked_to_wait and "-2015" not in str(error)
+
     def _asked_once(self, what: str, call: Callable[[], T], *, last: bool) -> T:
         # Looked up late: CCXT's own exceptions, and those its parsers let through on nonsense.
         known = errors()
@@ -173,7 +180,10 @@ class CcxtExchange:
                 raise _AgainError from None
             if not last and read_again(error, known):
                 raise _AgainError from None
-            raise VenueError(sentence(self._name, what, error, known, TIMEOUT_MS // 1000)) from None
+            text = sentence(self._name, what, error, known, TIMEOUT_MS // 1000)
+            if self._limited(error):
+                raise BannedError(text, retry_after_s(self._client.last_response_headers)) from None
+            raise VenueError(text) from None
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             if not last:
                 raise _AgainError from None

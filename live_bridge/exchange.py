@@ -187,12 +187,14 @@ class OrderRefusedError(VenueError):
     """The exchange answered definitely that it did not take an order.
 
     `kind` is what to do: ``skip`` this order, ``retry`` it under a new id, ``wait`` for the next run, or
-    ``halt`` because the key may not trade.
+    ``halt`` because the key may not trade; `wait_s` is how long it asks to wait.
     """
 
-    def __init__(self, message: str, kind: Literal["skip", "retry", "wait", "halt"]) -> None:
+    def __init__(
+        self, message: str, kind: Literal["skip", "retry", "wait", "halt"], wait_s: float = 0.0
+    ) -> None:
         super().__init__(message)
-        self.kind = kind
+        self.kind, self.wait_s = kind, wait_s
 
 
 class UnclearError(VenueError):
@@ -247,12 +249,8 @@ class Exchange(MarketData, Protocol):
     def submit(self, order: Order, *, sent_ms: int) -> OrderReport:
         """Send an order: one request, ever.
 
-        Parameters
-        ----------
-        order : Order
-            Under an id that was never used before.
-        sent_ms : int
-            Exchange time that the request is signed with, and from which it is valid for the receive window.
+        Its id was never used before; the request is signed with exchange time `sent_ms`, from which on it is
+        valid for the receive window.
 
         Raises
         ------

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from feature_store.errors import StoreError
 from lab.core.errors import DataError, HaltedError, LockedError
 from lab.strategies import load_portfolio
+from live_bridge.bans import heeded
 from live_bridge.book import Book
 from live_bridge.config import LoadedConfig, load_config
 from live_bridge.history import check_history, load_state
@@ -75,7 +76,8 @@ def run(
     """
     started = time.perf_counter()
     loaded = load_config(config, root=root)
-    with exclusive(loaded.state):
+    clock = local_now or (lambda: datetime.now(UTC))
+    with exclusive(loaded.state), heeded(loaded.state, clock()):
         session = Session(
             loaded,
             root=root,
@@ -83,7 +85,7 @@ def run(
             live=live,
             new_account=new_account,
             environment=os.environ if environment is None else environment,
-            local_now=local_now or (lambda: datetime.now(UTC)),
+            local_now=clock,
             pause=pause,
         )
         ready = time.perf_counter()

@@ -8,6 +8,7 @@ from typing import Final
 
 from lab.core.errors import HaltedError, VenueError
 from lab.core.settings import PortfolioRiskSettings
+from live_bridge.bans import BannedError
 from live_bridge.book import Book
 from live_bridge.clock import ExchangeClock
 from live_bridge.config import OrderSettings
@@ -142,7 +143,7 @@ class Sender:
             # Asked on by the next run: a refusal in a hurry is not always the whole truth.
             banned = self.book.incident("EXCHANGE_BANNED", text, order.symbol)
             self.book.append([_answer(order, "UNKNOWN", text), banned])
-            raise VenueError(f"{text}; the next run asks what became of it and continues")
+            raise BannedError(f"{text}; the next run asks what became of it and continues", error.wait_s)
         self.book.append([_answer(order, "REFUSED", text)])
         if error.kind == "halt":
             self.settler.end(working, "REJECTED", text)
