@@ -27,6 +27,8 @@ Array = NDArray[np.float64]
 _STRUCTURE: Final = 0.25
 # Numbers of clusters that are tried one by one; above, each is a tenth larger than the one before.
 _EVERY: Final = 32
+# Trials closer than this are copies of each other: what is left is the rounding of their correlation.
+_COPIES: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def _grouping(distances: Array) -> tuple[int, float]:
     from scipy.cluster.hierarchy import cut_tree, linkage
     from scipy.spatial.distance import squareform
 
-    distances = distances.copy()
+    distances = np.where(distances < _COPIES, 0.0, distances)
     np.fill_diagonal(distances, 0.0)
     tree = linkage(squareform(distances, checks=False), method="average")
     candidates = _candidates(len(distances))
@@ -125,7 +127,7 @@ def _grouping(distances: Array) -> tuple[int, float]:
     scores = [_silhouette(distances, labels[:, column]) for column in range(len(candidates))]
     if not scores:
         return 1, 0.0
-    best = int(np.argmax(scores))
+    best = int(np.argmax(np.round(scores, 9)))
     return candidates[best], scores[best]
 
 

@@ -22,6 +22,7 @@ from lab.pipeline.validation.selection import judge_selection
 from lab.pipeline.validation.strategy import JudgedStrategy
 from lab.pipeline.validation.stresses import Robustness, stress
 from lab.search import Ledger, TrialBatch
+from lab.validation.resampling import check_draws
 from lab.validation.verdict import Evidence, Verdict, conclude
 
 __all__ = ["Validation", "validate"]
@@ -83,9 +84,11 @@ def validate(
     Raises
     ------
     ConfigError, DataError
-        If there is no such run or file, or its bars or code are not what they were.
+        If seed or resamples make no sense, there is no such run or file, or its bars or code are not what
+        they were.
     """
     tell = report or (lambda task, done, total: None)
+    check_draws(seed, resamples)
     judged = _judged(target, root)
     proof = _proof(judged, seed, tell)
     accounts = Accounts(judged)
