@@ -32,7 +32,7 @@ from IPython.display import HTML
 from lab.data.demo import install
 from lab.pipeline import tune
 from lab.report import ReportInput, blocks, figures, tables
-from lab.tracking import Tracker
+from lab.tracking import Tracker, search_runs
 from lab.validation.bootstrap import stationary_bootstrap
 from lab.validation.overfitting import expected_max_sharpe, min_backtest_length
 from lab.validation.splits import WalkForward
@@ -121,6 +121,15 @@ figures.performance.growth(
 
 # %%
 print(f"the whole page: mnemo report {run.run_id}")
+
+# %% [markdown]
+# ## All runs like this one
+#
+# Runs carry tags for what they depend on; any of them finds its runs again, here and in `mnemo ui`.
+
+# %%
+runs = search_runs(home, tags={"family": "dual_momentum", "data_hash": report.text("data_hash")})
+runs.select("name", "kind", "started", "metric.sharpe", "metric.deflated_sharpe", "metric.n_trials")
 
 # %% [markdown]
 # **Next:** `05_portfolio` puts several rules on one account.
