@@ -20,6 +20,7 @@ from lab.data.synthetic import synthetic_market
 from lab.pipeline import backtest, export_run
 from lab.pipeline.exporting import quantstats_returns
 from lab.tracking import Tracker
+from lab.tracking.pins import pinned_by_runs
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("exporting")]
 
@@ -85,6 +86,14 @@ def test_the_command_writes_below_reports_or_where_it_is_told(run, tmp_path: Pat
     call = ["export", logged.run_id, "--root", str(root), "--to", str(tmp_path / "here"), "--format", "csv"]
     assert CliRunner().invoke(app, call).exit_code == 0
     assert not list((tmp_path / "here").glob("*.parquet"))
+
+
+def test_housekeeping_learns_what_the_run_needs(run) -> None:
+    root, logged = run
+    [pin] = pinned_by_runs(root)
+    assert (pin.market, pin.timeframe) == ("synthetic:AAA/USDT", logged.result["timeframe"])
+    assert pin.first == logged.table("bars")["ts"][0]
+    assert logged.run_id in pin.by
 
 
 def test_what_cannot_be_exported_is_a_sentence(run, tmp_path: Path) -> None:
