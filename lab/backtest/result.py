@@ -15,6 +15,7 @@ from lab.backtest.metrics import Bars
 from lab.backtest.prices import ExecutionPrices
 from lab.backtest.simulate import Trace
 from lab.costs import Costs
+from lab.risk import RiskState
 
 __all__ = ["BacktestResult"]
 
@@ -68,6 +69,8 @@ class BacktestResult:
         (inf where one keeps and the other trades); None without risk or with one engine.
     warnings : tuple of str
         What a reader should know before trusting the figures.
+    risk_state : RiskState or None
+        After the last bar's risk step: what :func:`lab.risk.budgets` reads. None without risk.
     cost_model, cash, lag
         As given.
     """
@@ -94,6 +97,7 @@ class BacktestResult:
     _targets: Array = field(repr=False)
     _trace: Trace | None = field(default=None, repr=False)
     engine_feed: str | None = None
+    risk_state: RiskState | None = None
 
     @property
     def status(self) -> str:

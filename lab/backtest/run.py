@@ -18,6 +18,7 @@ from lab.backtest.prices import ExecutionPrices, PriceName, instant
 from lab.backtest.result import BacktestResult
 from lab.backtest.simulate import Trace, check_account, simulate_trace, terms_of
 from lab.backtest.trades import trade_metrics, trade_table
+from lab.backtest.usage import state_at_end
 from lab.backtest.watching import watch_of
 from lab.core.errors import ConfigError
 from lab.core.panel import Panel
@@ -124,6 +125,9 @@ def run_backtest(
     # Without risk the second engine shifts the decided weights itself, so that it checks the lag as well.
     feed = vectorbt_engine.shifted(targets, lag) if limits is None else trace.permitted
     result = _result(prices, targets, trace, feed, costs, cash, lag)
+    if limits is not None:
+        terms = terms_of(costs, limits, cash, lag, watch_of(prices, limits, parts))
+        result = replace(result, risk_state=state_at_end(prices, trace, terms))
     if engine == "fused":
         return result
     return _second_engine(result, prices, targets, trace, limits, engine, parts)
@@ -189,7 +193,7 @@ def _second_engine(
         theirs_result = _result(
             prices, targets, theirs, result._targets, result.cost_model, result.cash, result.lag
         )
-        return replace(theirs_result, engine=engine, engine_feed=feed)
+        return replace(theirs_result, engine=engine, engine_feed=feed, risk_state=result.risk_state)
     difference = equity_difference(trace.path[layout.EQUITY], account.path[layout.EQUITY], result.cash)
     again = None
     if limits is not None:

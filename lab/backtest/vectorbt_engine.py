@@ -26,9 +26,18 @@ from lab.backtest.prices import ExecutionPrices, frozen
 from lab.backtest.simulate import Trace
 from lab.core.compiled import njit
 from lab.costs import Costs
-from lab.risk import starting_state
+from lab.risk import RiskState, starting_state
 
-__all__ = ["Rebuilt", "permitted_again", "portfolio", "portfolio_of_fills", "rebuild", "shifted", "trace_of"]
+__all__ = [
+    "Rebuilt",
+    "permit_along",
+    "permitted_again",
+    "portfolio",
+    "portfolio_of_fills",
+    "rebuild",
+    "shifted",
+    "trace_of",
+]
 
 
 _SETTINGS: Final = {
@@ -261,14 +270,15 @@ def permitted_again(account: Rebuilt, prices: ExecutionPrices, weights: Array, t
     `weights` are the decided ones, before any shift; rows before the lag are NaN.
     """
     permitted = np.full(prices.shape, np.nan)
-    _permit_again(account.positions, account.cash, prices.tape, frozen(weights), terms, permitted)
+    permit_along(account.positions, account.cash, prices.tape, frozen(weights), terms, permitted)
     return permitted
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _permit_again(
+def permit_along(
     positions: Array, left: Array, tape: Tape, weights: Array, terms: Terms, permitted: Array
-) -> None:
+) -> RiskState:
+    """Run the risk step along an account that is known; fill `permitted` and return the last state."""
     n = tape.price.shape[1]
     held = np.zeros(n)
     reasons = np.empty(n, dtype=np.int64)
@@ -283,3 +293,4 @@ def _permit_again(
                 value += held[i] * tape.mark[t, i]
         target = weights[t - terms.lag]
         state = permit(t, tape, target, held, value, state, terms, permitted[t], reasons)
+    return state

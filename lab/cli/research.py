@@ -163,6 +163,9 @@ def _show_result(name: str, metrics: dict[str, float], document: dict[str, Any])
     rows: list[list[Any]] = [[key, metrics[key]] for key in shown]
     judged = ("deflated_sharpe", "n_trials_ledger", "pbo", "engine_difference", "status")
     rows += [[key, document[key]] for key in judged if key in document]
+    for budget in document.get("risk", {}).get("budgets", []):
+        if budget["fraction"] != 0.0:
+            rows.append(["at the last bar", budget["text"]])
     table(name, ["", "value"], rows)
     for warning in document["warnings"]:
         typer.echo(f"warning: {warning}", err=True)

@@ -13,7 +13,9 @@ import polars as pl
 from lab.backtest import BacktestResult, run_backtest
 from lab.pipeline.inputs import Inputs
 from lab.pipeline.portfolio_inputs import PortfolioInputs
+from lab.pipeline.risk_use import risk_use
 from lab.pipeline.subjects import PORTFOLIO_FAMILY, PORTFOLIO_VERSION, shares_of, subject_of
+from lab.risk import plan_of
 from lab.search import TrialBatch, panel_hash, parameter_hash, sketch
 from lab.strategies import PortfolioWeights
 from lab.validation.overfitting import sharpe_statistics
@@ -35,12 +37,15 @@ class Evaluation:
         What the table of runs shows: parameters, or shares of the capital.
     tables : mapping of str to DataFrame
         Further tables to keep: a portfolio's shares and reallocations.
+    risk : mapping
+        Use of budgets, and what rules and breakers did.
     """
 
     result: BacktestResult
     weights: pl.DataFrame
     params: Mapping[str, Any]
     tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    risk: Mapping[str, Any] = field(default_factory=dict)
 
 
 @singledispatch
@@ -60,25 +65,32 @@ def _(inputs: Inputs) -> Evaluation:
     instance, panel = inputs.instance, inputs.panel
     weights = instance.decide(panel)
     result = run_backtest(panel, weights, costs=instance.costs, risk=instance.risk, engine="both")
-    return Evaluation(result, panel.to_frame(weights, "weight"), instance.params.model_dump(mode="json"))
+    plan = plan_of(instance.risk, costs=instance.costs, markets=panel.markets)
+    return Evaluation(
+        result,
+        panel.to_frame(weights, "weight"),
+        instance.params.model_dump(mode="json"),
+        risk=risk_use(result, plan, instance.risk),
+    )
 
 
 @evaluate.register
 def _(inputs: PortfolioInputs) -> Evaluation:
     portfolio, panel = inputs.portfolio, inputs.panel
     decided = inputs.decide()
-    weights = inputs.targets(decided)
+    weights, plan = inputs.targets(decided), inputs.plan()
     result = run_backtest(
         panel,
         weights,
         costs=portfolio.costs,
-        risk=inputs.plan(),
+        risk=plan,
         parts=inputs.parts(decided),
         cash=portfolio.capital,
         engine="both",
     )
     tables = {"shares": _shares(inputs, decided), "reallocations": decided.reallocations}
-    return Evaluation(result, panel.to_frame(weights, "weight"), shares_of(portfolio), tables)
+    used = risk_use(result, plan, portfolio.risk)
+    return Evaluation(result, panel.to_frame(weights, "weight"), shares_of(portfolio), tables, used)
 
 
 def trial_of(inputs: Inputs | PortfolioInputs, result: BacktestResult) -> TrialBatch:

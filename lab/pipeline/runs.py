@@ -145,4 +145,4 @@ def _printed(record: RunRecord, done: Evaluation, run_id: str) -> dict[str, Any]
     printed["n_trials_ledger"] = record.result["n_trials"]
     if "reallocations" in done.tables:
         printed["reallocations"] = done.tables["reallocations"]["ts"].n_unique()
-    return printed
+    return {**printed, "risk": dict(done.risk)}
