@@ -52,19 +52,7 @@ def folds(frame: pl.DataFrame, trials: pl.DataFrame | None) -> go.Figure:
     """Draw, for every fold, all trials and the winner in training, and what the winner did in the test."""
     traces: list[Any] = []
     if trials is not None:
-        usable = trials.filter(pl.col("state") == "complete") if "state" in trials.columns else trials
-        every = -(-usable.height // _TRIALS_DRAWN)
-        usable = usable.sort("fold", "sharpe").gather_every(max(every, 1))
-        traces.append(
-            go.Scatter(
-                x=usable["fold"].to_list(),
-                y=numbers(usable["sharpe"]),
-                name="all trials, training",
-                mode="markers",
-                marker={"size": 4, "color": BENCHMARK, "opacity": 0.35},
-                hoverinfo="skip",
-            )
-        )
+        traces.append(_cloud(trials))
     x = frame["fold"].to_list()
     test = frame["test_sharpe"]
     traces += [
@@ -119,6 +107,20 @@ def degradation(frame: pl.DataFrame) -> go.Figure:
         annotations=[_corner("dotted: as good as in training")],
         xaxis=axis("training Sharpe ratio", tickformat="~g"),
         yaxis=axis("out-of-sample Sharpe ratio", zeroline=True, zerolinecolor=BENCHMARK, tickformat="~g"),
+    )
+
+
+def _cloud(trials: pl.DataFrame) -> go.Scatter:
+    usable = trials.filter(pl.col("state") == "complete") if "state" in trials.columns else trials
+    every = -(-usable.height // _TRIALS_DRAWN)
+    usable = usable.sort("fold", "sharpe").gather_every(max(every, 1))
+    return go.Scatter(
+        x=usable["fold"].to_list(),
+        y=numbers(usable["sharpe"]),
+        name="all trials, training",
+        mode="markers",
+        marker={"size": 4, "color": BENCHMARK, "opacity": 0.35},
+        hoverinfo="skip",
     )
 
 

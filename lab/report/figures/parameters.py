@@ -54,22 +54,7 @@ def plateau(frame: pl.DataFrame, parameters: Sequence[str], chosen: pl.DataFrame
     )
     traces: list[Any] = [surface]
     if chosen is not None:
-        picked = chosen.group_by(first, second).agg(folds=pl.len()).sort(first, second)
-        traces.append(
-            go.Scatter(
-                x=numbers(picked[first]),
-                y=numbers(picked[second]),
-                mode="markers",
-                marker={
-                    "size": [7 + 3 * min(count, 4) for count in picked["folds"].to_list()],
-                    "symbol": "circle-open",
-                    "color": INK,
-                    "line": {"width": 2},
-                },
-                customdata=picked["folds"].to_list(),
-                hovertemplate="chosen in %{customdata} folds<extra></extra>",
-            )
-        )
+        traces.append(_choices(chosen, first, second))
     return figure(
         traces,
         height=360,
@@ -148,6 +133,23 @@ def overfitting(logits: pl.Series) -> go.Figure:
         bargap=0.05,
         xaxis=axis("logit of the out-of-sample rank of the best in sample"),
         yaxis=axis("splits"),
+    )
+
+
+def _choices(chosen: pl.DataFrame, first: str, second: str) -> go.Scatter:
+    picked = chosen.group_by(first, second).agg(folds=pl.len()).sort(first, second)
+    return go.Scatter(
+        x=numbers(picked[first]),
+        y=numbers(picked[second]),
+        mode="markers",
+        marker={
+            "size": [7 + 3 * min(count, 4) for count in picked["folds"].to_list()],
+            "symbol": "circle-open",
+            "color": INK,
+            "line": {"width": 2},
+        },
+        customdata=picked["folds"].to_list(),
+        hovertemplate="chosen in %{customdata} folds<extra></extra>",
     )
 
 
