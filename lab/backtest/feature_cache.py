@@ -37,20 +37,20 @@ class FeatureCache:
 
     def arrays(self, features: tuple[Feature, ...]) -> tuple[Array, ...]:
         """Return the values of features that are needed together, each of shape (T, N)."""
-        return tuple(self._array(feature, len(features)) for feature in features)
-
-    def _array(self, feature: Feature, together: int) -> Array:
-        values = self._known.pop(feature, None)
-        if values is None:
-            if together * self.each > self.room:
-                raise ConfigError(
-                    f"memory: the features of a single set need {together * self.each / _MEGABYTE:.0f} MB, "
-                    f"{max(self.room, 0) / _MEGABYTE:.0f} MB are left of what was given; give more, or "
-                    "fewer markets or bars"
-                )
-            while self._known and (len(self._known) + 1) * self.each > self.room:
-                del self._known[next(iter(self._known))]
-            values = compute(self._panel, [feature])[feature]
-            self.computed += 1
-        self._known[feature] = values
-        return values
+        if len(features) * self.each > self.room:
+            raise ConfigError(
+                f"memory: the features of a single set need {len(features) * self.each / _MEGABYTE:.0f} MB, "
+                f"{max(self.room, 0) / _MEGABYTE:.0f} MB are left of what was given; give more, or "
+                "fewer markets or bars"
+            )
+        # Those known are put last, so that they are not the ones to go.
+        found = {feature: self._known.pop(feature) for feature in features if feature in self._known}
+        missing = [feature for feature in dict.fromkeys(features) if feature not in found]
+        while self._known and (len(self._known) + len(found) + len(missing)) * self.each > self.room:
+            del self._known[next(iter(self._known))]
+        if missing:
+            made = compute(self._panel, missing)
+            found |= {feature: made[feature] for feature in missing}
+            self.computed += len(missing)
+        self._known |= found
+        return tuple(found[feature] for feature in features)

@@ -146,7 +146,7 @@ class Costs:
     @property
     def simple(self) -> bool:
         """Whether there is nothing but a fixed fee and a fixed slippage."""
-        return len(self.identity()) == 2
+        return self == Costs(self.fee_bps, self.slippage_bps)
 
     @classmethod
     def preset(cls, name: str) -> Costs:

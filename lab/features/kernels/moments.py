@@ -83,6 +83,9 @@ def mean_of_window(x: Any, first_bar: int, window: int, least: int) -> Any:
     """
     rows, columns = x.shape
     out = blank(rows, columns, window - 1)
+    if columns == 1:
+        _mean_of_one(x, first_bar, window, least, out)
+        return out
     parts = np.zeros((2, window + 2, columns))
     centers, work = np.zeros((2, columns)), np.empty((2, columns))
     head = window + 1
@@ -109,6 +112,38 @@ def mean_of_window(x: Any, first_bar: int, window: int, least: int) -> Any:
                 mean = (first if before > 0.0 else second) + away / count
                 out[t, j] = mean if count >= least else np.nan
     return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mean_of_one(x: Any, first_bar: int, window: int, least: int, out: Any) -> None:
+    """Write the means of a single market: the same sums, in numbers instead of rows."""
+    tail_sum, tail_count = np.zeros(window + 1), np.zeros(window + 1)
+    first, second, head_sum, head_count = np.nan, np.nan, 0.0, 0.0
+    place = first_bar % window
+    for t in range(x.shape[0]):
+        if place == 0:
+            first, head_sum, head_count = np.nan, 0.0, 0.0
+            for age in range(min(window, t)):
+                value, slot = x[t - 1 - age, 0], window - 1 - age
+                valid = not math.isnan(value)
+                first = value if math.isnan(first) else first
+                tail_sum[slot] = tail_sum[slot + 1] + (value - first if valid else 0.0)
+                tail_count[slot] = tail_count[slot + 1] + (1.0 if valid else 0.0)
+        value = x[t, 0]
+        valid = not math.isnan(value)
+        second = value if head_count == 0.0 else second
+        head_sum += value - second if valid else 0.0
+        head_count += 1.0 if valid else 0.0
+        place += 1
+        if t >= window - 1:
+            before = tail_count[place]
+            way = second - first
+            shift = way if before > 0.0 and not math.isnan(way) else 0.0
+            count = before + head_count
+            away = tail_sum[place] + (head_sum + head_count * shift)
+            mean = (first if before > 0.0 else second) + away / count
+            out[t, 0] = mean if count >= least else np.nan
+        place = 0 if place == window else place
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

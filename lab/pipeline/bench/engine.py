@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.backtest import simulate_many
+from lab.backtest import simulate_many, sweep
 from lab.core.panel import Panel
 from lab.core.timeframe import Timeframe
 from lab.costs import Costs
 from lab.pipeline.bench.harness import Case
+from lab.strategies import strategy_of
 
 __all__ = ["CASES", "random_walk"]
 
@@ -98,6 +99,43 @@ def _few() -> _Sets:
     return _weight_sets(2, 4, 50)
 
 
+class _Grid(NamedTuple):
+    panel: Panel
+    thresholds: int
+
+
+def _swept(given: _Grid, thresholds: int) -> Array:
+    """Return the Sharpe ratios of sets that share 45 features, whatever their number."""
+    grid = {
+        "lookback_window": list(range(10, 210, 5)),
+        "vol_window": [10, 20, 30, 40, 60],
+        "threshold": np.linspace(0.0, 0.2, given.thresholds)[:: given.thresholds // thresholds].tolist(),
+    }
+    strategy = strategy_of("time_series_momentum")
+    table = sweep(strategy, grid, given.panel, costs=_COSTS, metrics=["sharpe"], workers=None)
+    return table["sharpe"].to_numpy().reshape(200, thresholds)
+
+
+def _every_set(given: _Grid) -> Array:
+    return _swept(given, given.thresholds)
+
+
+def _some_sets(given: _Grid) -> Array:
+    return _swept(given, given.thresholds // 100)
+
+
+def _among(ours: Array, theirs: Array) -> None:
+    np.testing.assert_array_equal(ours[:, :: ours.shape[1] // theirs.shape[1]], theirs)
+
+
+def _large_grid() -> _Grid:
+    return _Grid(random_walk(20, 4_000), 500)
+
+
+def _small_grid() -> _Grid:
+    return _Grid(random_walk(3, 300), 100)
+
+
 CASES = (
     Case(
         name="simulate 200 weight sets x 20 markets x 2,000 bars",
@@ -118,5 +156,15 @@ CASES = (
         agree=_agree,
         rehearse=_few,
         most_runs=2,
+    ),
+    Case(
+        name="sweep 100,000 parameter sets with 45 features between them (memory)",
+        peer="1,000 of them",
+        prepare=_large_grid,
+        ours=_every_set,
+        theirs=_some_sets,
+        agree=_among,
+        rehearse=_small_grid,
+        most_runs=1,
     ),
 )

@@ -124,10 +124,19 @@ def test_300_accounts_with_risk_in_the_loop(reserve: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("block", range(20))
 def test_10_000_accounts(block: int) -> None:
+    first = 10_000 + 500 * block
     random = np.random.default_rng([20_240_103, block])
-    batch = [random_case(10_000 + 500 * block + seed, 60, int(random.integers(1, 12))) for seed in range(500)]
+    batch = [random_case(first + seed, 60, int(random.integers(1, 12))) for seed in range(500)]
     fused = [fused_account(case) for case in batch]
     theirs = vectorbt_accounts(batch, [shifted(case.weights, 1) for case in batch])
-    for case, ours, other in zip(batch, fused, theirs, strict=True):
-        assert equity_of(ours).tolist() == oracle_account(case).equity
-        assert difference(equity_of(other), equity_of(ours), case.cash) <= TOLERANCE
+    failed, worst, fills = [], 0.0, 0
+    for seed, (case, ours, other) in enumerate(zip(batch, fused, theirs, strict=True), first):
+        apart = difference(equity_of(other), equity_of(ours), case.cash)
+        same = equity_of(ours).tolist() == oracle_account(case).equity
+        worst, fills = max(worst, apart), fills + int((ours.log[:, 3] <= CASH_SHORT).sum())
+        failed += [] if same and apart <= TOLERANCE else [seed]
+    print(
+        f"\nto the bit, vectorbt within {worst:.1e}: {len(batch)} accounts, {fills:,} fills, "
+        f"{len(failed)} failed {failed}, seeds {first} to {first + len(batch) - 1}"
+    )
+    assert not failed

@@ -102,21 +102,27 @@ def check(seeds: range, bars: int, limits: Limits | None) -> np.ndarray:
     records = vectorbt_engine.portfolio_of_fills(
         wide, traces, costs=[costs for _, _, costs, _ in made], cash=[case.cash for case, *_ in made]
     ).orders.values
-    first = 0
-    for case, panel, costs, trace in made:
+    first, failed, worst = 0, [], 0.0
+    for seed, (case, panel, costs, trace) in zip(seeds, made, strict=True):
         path = oracle(case, panel, costs, limits)
         fills = trace.log[trace.log[:, 3] <= CASH_SHORT][:, :3].tolist()
         # Orders of almost the same size may swap places within a bar.
-        assert sorted(list(fill[:3]) for fill in path.fills) == sorted(fills)
-        assert difference(trace.path[EQUITY], path.equity, case.cash) <= TOLERANCE
-        np.testing.assert_allclose(trace.permitted, path.permitted, rtol=1e-9, atol=1e-9)
+        same = sorted(list(fill[:3]) for fill in path.fills) == sorted(fills)
+        same &= np.allclose(trace.permitted, path.permitted, rtol=1e-9, atol=1e-9, equal_nan=True)
         width = panel.shape[1]
         own = records[(records["col"] >= first) & (records["col"] < first + width)].copy()
         own["col"] -= first
         first += width
         own = own[np.argsort(own["id"], kind="stable")]
         theirs = vectorbt_engine.rebuild(own, ExecutionPrices.from_panel(panel), case.cash, math.nan)
-        assert difference(theirs.path[EQUITY], path.equity, case.cash) <= TOLERANCE
+        apart = max(difference(account.path[EQUITY], path.equity, case.cash) for account in (trace, theirs))
+        worst = max(worst, apart)
+        failed += [] if same and apart <= TOLERANCE else [seed]
+    print(
+        f"\nall cost models, risk {'on' if limits else 'off'}: the three within {worst:.1e}: "
+        f"{len(made)} accounts, {len(failed)} failed {failed}, seeds {seeds.start} to {seeds.stop - 1}"
+    )
+    assert not failed
     return np.concatenate([trace.log[:, 3] for trace in traces])
 
 

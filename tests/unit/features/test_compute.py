@@ -173,3 +173,17 @@ def test_feature_of_another_version_or_lookback_is_refused() -> None:
 
 def test_no_vector_library_rounds_logarithms_by_lane() -> None:
     assert not numba.core.config.USING_SVML, "uninstall Intel's SVML (icc_rt, intel-cmplr-lib-rt)"
+
+
+def test_a_mean_of_one_market_has_the_bits_it_has_among_others() -> None:
+    random = np.random.default_rng(3)
+    for window, share in ((1, 0.0), (7, 0.3), (30, 0.8)):
+        close = np.exp(random.normal(0.0, 2.0, (200, 3)))
+        close[random.random(close.shape) < share] = np.nan
+        bar = np.arange(20_003, 20_203)
+        among = Panel(DAY, bar, DAY.open_times(bar), ("x:A/USDT", "x:B/USDT", "x:C/USDT"), {"close": close})
+        feature = mean("close", window, min_valid=0.1)
+        expected = compute(among, [feature])[feature]
+        for place, market in enumerate(among.markets):
+            alone = compute(among.select([market]), [feature])[feature]
+            np.testing.assert_array_equal(alone[:, 0], expected[:, place])
