@@ -21,7 +21,7 @@ LARGEST_MB = 9.0
 SLOWEST_S = 2.0
 VIEWS = (("light", 1200, False), ("dark", 1200, True), ("phone", 390, True))
 _FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
-_DRAWN = "performance.getEntriesByName('drawn')[0].startTime"
+_DRAWN = "performance.getEntriesByName('drawn')[0]?.startTime ?? performance.now()"
 _LOADED = "performance.getEntriesByType('navigation')[0].loadEventEnd"
 
 
