@@ -46,8 +46,8 @@ def run_document(
     Returns
     -------
     dict
-        ``tick, mode, bar, decisions, targets, orders, skipped, state, reasons, incidents``. Weights are
-        fractions; each is there as a number and as hexadecimal text. Times are ISO 8601, UTC.
+        ``tick, mode, bar, decisions, targets, orders, skipped, limits, state, reasons, incidents``. Weights
+        are fractions; each is there as a number and as hexadecimal text. Times are ISO 8601, UTC.
     """
     events = journal.events_of(state.tick) if state.tick else []
     decided = [event.body for event in events if event.kind == "DECIDED"]
@@ -69,6 +69,7 @@ def run_document(
         "targets": [_target(target) for target in targets.values()],
         "orders": order_documents(planned or {}, events) if acted else [],
         "skipped": list((planned or {}).get("skipped", [])) if acted else [],
+        "limits": list((planned or {}).get("budgets", [])),
         "state": state_document(state),
         "reasons": [*reasons, *unpromoted],
         "incidents": list(incidents),
@@ -175,6 +176,7 @@ def _decisions(body: Mapping[str, Any], targets: Mapping[str, Mapping[str, Any]]
         entries.append(
             {
                 "instance": body["instance"],
+                "family": body["family"],
                 "market": market,
                 "symbol": inputs["symbol"],
                 "timeframe": body["timeframe"],
