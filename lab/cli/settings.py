@@ -31,7 +31,7 @@ def show(
 
 @app.command(epilog="Example: mnemo config schema strategy > strategy.schema.json")
 def schema(
-    kind: Annotated[str, typer.Argument(help="strategy, portfolio, quality or universe.")],
+    kind: Annotated[str, typer.Argument(help="strategy, portfolio, campaign, quality or universe.")],
     root: Root = Path(),
 ) -> None:
     """Print the JSON schema of a kind of file."""

@@ -1,5 +1,6 @@
 """The shell: load, call, count, save. Everything a researcher calls goes through here and is counted."""
 
+from lab.pipeline.campaign import CampaignRun, run_campaign
 from lab.pipeline.exporting import export_run
 from lab.pipeline.parity import parity
 from lab.pipeline.reproduction import Reproduction, reproduce
@@ -10,6 +11,7 @@ from lab.pipeline.validation import Validation, validate
 
 __all__ = [
     "BacktestRun",
+    "CampaignRun",
     "Reproduction",
     "SweepRun",
     "TuneRun",
@@ -18,6 +20,7 @@ __all__ = [
     "export_run",
     "parity",
     "reproduce",
+    "run_campaign",
     "sweep",
     "tune",
     "validate",

@@ -10,6 +10,7 @@ from lab.core.errors import ConfigError
 from lab.core.settings.quality import QualitySettings
 from lab.data.download_result import UniverseFile
 from lab.data.quality_file import settings_in_force
+from lab.pipeline.campaign.config import CampaignConfig
 from lab.strategies import Portfolio, StrategyInstance, families, load, load_portfolio
 from lab.strategies.instance import InstanceConfig
 from lab.strategies.portfolio import PortfolioConfig
@@ -48,11 +49,15 @@ def schema_of(kind: str) -> dict[str, Any]:
         return {"anyOf": [InstanceConfig[s.params].model_json_schema() for s in families().values()]}  # type: ignore[name-defined]
     if kind == "portfolio":
         return PortfolioConfig.model_json_schema()
+    if kind == "campaign":
+        return CampaignConfig.model_json_schema()
     if kind == "quality":
         return QualitySettings.model_json_schema()
     if kind == "universe":
         return UniverseFile.model_json_schema()
-    raise ConfigError(f"no schema called {kind!r}; there are strategy, portfolio, quality and universe")
+    raise ConfigError(
+        f"no schema called {kind!r}; there are strategy, portfolio, campaign, quality and universe"
+    )
 
 
 def family_rows() -> list[dict[str, Any]]:

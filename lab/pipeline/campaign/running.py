@@ -53,7 +53,7 @@ class CampaignRun:
     document: dict[str, Any]
 
 
-def run_campaign(path: Path | str, *, root: Path, report: Report) -> CampaignRun:
+def run_campaign(path: Path | str, *, root: Path, report: Report | None = None) -> CampaignRun:
     """Run every member of a campaign at every cost level, in both engines, and table the results.
 
     Every evaluation is counted in the trial ledger. Tables appear under ``reports/campaigns/<campaign_id>``
@@ -65,7 +65,7 @@ def run_campaign(path: Path | str, *, root: Path, report: Report) -> CampaignRun
         Campaign file; see :class:`~lab.pipeline.campaign.config.CampaignConfig`.
     root : pathlib.Path
         Folder that holds ``data/``, ``mlruns/`` and ``reports/``.
-    report : callable
+    report : callable, optional
         Called with (task, done, total).
 
     Raises
@@ -76,7 +76,7 @@ def run_campaign(path: Path | str, *, root: Path, report: Report) -> CampaignRun
     began = datetime.now(UTC)
     campaign = load_campaign(path)
     regimes = None if campaign.config.regimes is None else Regimes.read(campaign.config.regimes, root=root)
-    found = _run(campaign, regimes, root, report)
+    found = _run(campaign, regimes, root, report or _nobody)
     tables = _tables(found, campaign.config.headline_costs)
     record = record_of(campaign, found.accounts, tables, Ledger(root), began=began, ended=datetime.now(UTC))
     folder = keep_tables(root / "reports" / "campaigns" / campaign.config.campaign_id, tables, record.result)
@@ -86,6 +86,10 @@ def run_campaign(path: Path | str, *, root: Path, report: Report) -> CampaignRun
         name: tables[name].to_dicts() for name in ("figures", "correlations", "plateaus") if name in tables
     }
     return CampaignRun(run_id, folder, tables, document)
+
+
+def _nobody(task: str, done: int, total: int) -> None:
+    """Report progress to nobody."""
 
 
 @dataclass(slots=True, eq=False)

@@ -19,7 +19,7 @@ from lab.search import DataIdentity, Ledger
 pytestmark = pytest.mark.integration
 
 # Every public function of the pipeline, by whether what it evaluates is new.
-EVALUATING = {"backtest", "sweep", "tune", "validate"}
+EVALUATING = {"backtest", "run_campaign", "sweep", "tune", "validate"}
 COUNTING_NOTHING = {"parity", "reproduce", "export_run"}
 
 CONFIG = """
@@ -113,6 +113,14 @@ def test_whatever_made_them_the_ledger_counts_what_was_tried(counter):
     document = counter.command("sweep", config, "--grid", "lookback_window=30:75:15", "--grid", "threshold=0")
     # 30 was swept already, 75 is what the file has; 45 and 60 are new.
     assert document["n_trials_ledger"] == counter.n == expected + 2
+
+    before = counter.n
+    campaign = root / "campaign.yaml"
+    campaign.write_text(f"campaign_id: counted\ninstances: [{{config: {config}}}]\ncosts: [gross, base]\n")
+    # The file's own costs are the base level's, and were tried.
+    (member,) = lab.pipeline.run_campaign(campaign, root=root).document["members"]
+    assert member["n_trials_ledger"] == counter.n == before + 1
+    assert counter.command("campaign", campaign)["members"][0]["n_trials_ledger"] == before + 1
 
     before = counter.n
     judged = lab.pipeline.validate(config, root=root, resamples=100).document
