@@ -21,6 +21,8 @@ RUNS: Final = 5
 _OURS_PER_RUN: Final = 5
 _STATUS: Final = Path("/proc/self/status")
 _CLEAR: Final = Path("/proc/self/clear_refs")
+# Seconds of the wall and of all threads.
+_Times = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,11 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Medians; ``ratio`` is the peer's time over ours, megabytes are above the prepared process."""
+    """Medians; ``ratio`` is the peer's time over ours, megabytes are above the prepared process.
+
+    Seconds are those of the wall. Processor seconds are of all threads together: other work on the machine
+    changes them less, so that they tell a slow run from a disturbed one.
+    """
 
     name: str
     ours_s: float
@@ -72,6 +78,8 @@ class Measurement:
     ratio: float
     ours_mb: float
     peer_mb: float
+    ours_processor_s: float
+    peer_processor_s: float
 
     def document(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -89,29 +97,28 @@ def measure(case: Case, *, runs: int = RUNS) -> Measurement:
     context = multiprocessing.get_context("spawn")
     sides = [_Side(context, case, "ours"), _Side(context, case, "theirs")]
     try:
-        (ours, ours_mb, ours_s), (theirs, peer_mb, theirs_s) = (side.ask("warm") for side in sides)
+        (ours, ours_mb, first), (theirs, peer_mb, theirs_first) = (side.ask("warm") for side in sides)
         try:
             case.agree(ours, theirs)
         except AssertionError as error:
             raise MnemoError(f"bench {case.name}: results differ from {case.peer}: {error}") from error
-        times: tuple[list[float], list[float]] = ([], [])
+        times: tuple[list[_Times], list[_Times]] = ([], [])
         if case.most_runs is not None:
-            times = ([ours_s], [theirs_s])
+            times = ([first], [theirs_first])
             runs = min(runs, case.most_runs) - 1
         # Where the peer runs for long, ours runs more often: its median of one run would be chance.
         each = (1, 1) if case.most_runs is None else (_OURS_PER_RUN, 1)
         for _ in range(max(runs, case.most_runs is not None)):
-            for side, seconds, often in zip(sides, times, each, strict=True):
+            for side, taken, often in zip(sides, times, each, strict=True):
                 if side is sides[1] and runs < 1:
                     continue
-                seconds += [side.ask("run") for _ in range(often)]
+                taken += [side.ask("run") for _ in range(often)]
     finally:
         for side in sides:
             side.close()
-    ours_s, peer_s = (
-        statistics.median(seconds) / units for seconds, units in zip(times, case.units, strict=True)
-    )
-    return Measurement(case.name, ours_s, case.peer, peer_s, peer_s / ours_s, ours_mb, peer_mb)
+    ours_s, peer_s = (statistics.median(wall for wall, _ in taken) for taken in times)
+    busy = [statistics.median(processor for _, processor in taken) for taken in times]
+    return Measurement(case.name, ours_s, case.peer, peer_s, peer_s / ours_s, ours_mb, peer_mb, *busy)
 
 
 class _Side:
@@ -152,11 +159,11 @@ def _serve(pipe: Connection, case: Case, side: str) -> None:
         while True:
             what = pipe.recv()
             before = _reset_peak()
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.process_time()
             result = run(given)
-            seconds = time.perf_counter() - start
+            taken: _Times = time.perf_counter() - start, time.process_time() - busy
             memory = _megabytes("VmHWM") - before
-            pipe.send(("ok", (result, memory, seconds) if what == "warm" else seconds))
+            pipe.send(("ok", (result, memory, taken) if what == "warm" else taken))
     except EOFError:
         return
     except Exception as error:

@@ -142,13 +142,14 @@ def _theirs(given: _Given) -> dict[str, Any]:
     # As the first fold of ours: its warm-up, its training bars, its first sets.
     warm_up = max(int(value) for value in _values(space["lookback_window"]))
     window = panel.rows(0, warm_up + _TRAIN)
-    frames = [
+    opens, closes = (
         pd.DataFrame(window[name], index=pd.DatetimeIndex(window.ts), columns=list(window.markets))
         for name in ("open", "close")
-    ]
+    )
     proposer = proposer_of(given.sampler, space, trials=given.trials, seed=fold_seed(_SEED, 0))
     found = run_script(
-        *frames,
+        opens,
+        closes,
         warm_up,
         sampler=given.sampler,
         space={name: _values(dimension) for name, dimension in space.items()},

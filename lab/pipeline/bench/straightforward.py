@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def run_script(
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     prepare_database(folder)
-    samplers = {
+    samplers: dict[str, Callable[[], Any]] = {
         "grid": lambda: optuna.samplers.GridSampler(space, seed=0),
         "qmc": lambda: optuna.samplers.QMCSampler(seed=0, scramble=True, warn_asynchronous_seeding=False),
         "tpe": lambda: optuna.samplers.TPESampler(seed=0),

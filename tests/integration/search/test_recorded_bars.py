@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -27,7 +28,9 @@ search: {sampler: tpe}
 """
 
 
-def test_engines_agree_on_33_pairs_and_a_second_search_is_the_same(real_data, tmp_path):
+@pytest.fixture
+def recorded(real_data, tmp_path):
+    """Panel of the last 1,000 days, and an instance on all its markets."""
     bars = pl.read_parquet(real_data / "binance_spot_1d.parquet")
     symbol = pl.col("symbol").str.replace(r"^([^/]+?)/?USDT$", "$1/USDT")
     frame = bars.select(
@@ -44,9 +47,26 @@ def test_engines_agree_on_33_pairs_and_a_second_search_is_the_same(real_data, tm
     rows = "".join(f"  - {{exchange: binance, symbol: {m.split(':')[1]}}}\n" for m in panel.markets)
     path = tmp_path / "recorded.yaml"
     path.write_text(INSTANCE.replace("MARKETS\n", rows))
+    return panel, load(path)
+
+
+def test_vectorbt_searches_too_and_picks_the_same_winners(recorded):
+    panel, instance = recorded
+    fused, slow = (
+        walk_forward(instance, panel, splitter=WalkForward(365, 150, 1, 5), trials=16, seed=7, engine=engine)
+        for engine in ("fused", "vectorbt")
+    )
+    names = [name for name in fused.trials.columns if name.startswith("parameter_")]
+    assert slow.folds.select(names).equals(fused.folds.select(names))
+    assert slow.trials.select(names).equals(fused.trials.select(names))
+    np.testing.assert_allclose(slow.trials["sharpe"], fused.trials["sharpe"], rtol=1e-9, atol=1e-12)
+
+
+def test_engines_agree_on_33_pairs_and_a_second_search_is_the_same(recorded, tmp_path):
+    panel, instance = recorded
     found = [
         walk_forward(
-            load(path),
+            instance,
             panel,
             splitter=WalkForward(365, 90, 1, 5),
             trials=16,

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
+import hashlib
 import json
 import math
 import multiprocessing
@@ -13,6 +15,9 @@ import pytest
 from feature_store.atomic import exclusive, on_fault_point
 from feature_store.errors import StoreError
 from lab.core.errors import ConfigError
+from lab.core.settings import RiskSettings
+from lab.costs import Costs, MarketRules
+from lab.search import cost_hash, risk_hash
 from lab.search.chain import GENESIS
 from lab.search.ledger import Ledger, LedgerError, MemoryLedger
 from lab.search.trials import DataIdentity
@@ -260,3 +265,74 @@ def test_a_ledger_in_memory_counts_alike(ledger):
 def test_a_batch_needs_a_finite_sharpe_per_trial(sharpes):
     with pytest.raises(ConfigError, match="trial batch"):
         batch("ab", sharpes)
+
+
+def rewritten(path, schema):
+    """The same ledger with its lines' schema replaced, in a sound chain."""
+    previous = GENESIS
+    lines = []
+    for line in path.read_text().splitlines():
+        document = json.loads(line)
+        del document["hash"]
+        text = json.dumps({**document, "schema": schema}, separators=(",", ":"))
+        previous = hashlib.sha256((previous + text).encode()).hexdigest()
+        lines.append(text[:-1] + f',"hash":"{previous}"}}\n')
+    path.write_text("".join(lines))
+    path.with_name("head.json").write_text(json.dumps({"lines": len(lines), "head": previous}))
+
+
+def test_lines_of_the_first_schema_are_read(ledger):
+    expected = ledger.judge(FAMILY, IDENTITY)
+    rewritten(ledger.path, 1)
+    found = ledger.judge(FAMILY, IDENTITY)
+    assert (found.n_trials, found.scaled_variance) == (expected.n_trials, expected.scaled_variance)
+    ledger.append(batch("g", [0.1]))
+    assert ledger.judge(FAMILY, IDENTITY).n_trials == expected.n_trials + 1
+
+
+def test_lines_of_a_later_schema_are_refused_with_what_to_do(ledger):
+    rewritten(ledger.path, 3)
+    for read in (ledger.verify, lambda: ledger.judge(FAMILY, IDENTITY), lambda: list(ledger.batches())):
+        with pytest.raises(LedgerError, match=r"schema 3, this version reads 1, 2; .*upgrade"):
+            read()
+
+
+def test_a_line_is_recorded_once_after_a_head_and_again_without_it(ledger):
+    head, other = ledger.end, batch("g", [0.1])
+    first = ledger.append_once(other, since=head)
+    assert ledger.append_once(other, since=head) == first
+    assert ledger.append_once(other, since=GENESIS) == first
+    assert ledger.end == first
+    assert ledger.append_once(other, since=first) != first
+    assert ledger.verify().batches == 5
+
+
+def every_field(model, **known):
+    """Values other than the defaults, one field at a time."""
+    for name, field in model.model_fields.items():
+        if name in known:
+            yield name, known[name]
+        elif field.annotation is bool:
+            yield name, not field.default
+        elif isinstance(field.default, float) and 0.0 <= field.default <= 1.0:
+            yield name, 0.37
+
+
+def test_every_limit_and_every_cost_has_a_hash_of_its_own():
+    limits = list(every_field(RiskSettings))
+    assert len(limits) >= 5
+    hashes = {risk_hash(RiskSettings.model_construct(**{name: value})) for name, value in limits}
+    assert len(hashes | {risk_hash(RiskSettings())}) == len(limits) + 1
+    costs = [
+        Costs(fee_bps=11.0),
+        Costs(slippage_bps=6.0),
+        Costs(slippage_volatility=0.1),
+        Costs(impact_bps=1.0),
+        Costs(max_participation=0.1),
+        Costs(clip_to_bar=True),
+        Costs(rules=(MarketRules(lot=0.1),)),
+    ]
+    assert {field.name for field in dataclasses.fields(Costs)} == {
+        name for one in costs for name in one.identity()
+    }
+    assert len({cost_hash(one) for one in (*costs, Costs())}) == len(costs) + 1
