@@ -17,6 +17,8 @@ import pytest
 
 from lab.data.demo import install
 from lab.search import Ledger
+from lab.search.checkpoint import code_identity
+from lab.strategies import load
 from lab.tracking import Tracker
 from tests.oracle.killing import RESULT, found_in, search
 
@@ -117,6 +119,7 @@ def test_mnemo_tune_killed_twenty_times(tmp_path: Path, tally):
     Tracker(prepared).prepare()
     began = time.monotonic()
     shutil.copytree(prepared, tmp_path / "whole")
+    code = code_identity(load(config))
     *expected, seconds = tuned(config, tmp_path / "whole", 1)
     starting = time.monotonic() - began - seconds
     draw = random.Random(SEED)
@@ -139,5 +142,6 @@ def test_mnemo_tune_killed_twenty_times(tmp_path: Path, tally):
         *found, _ = tuned(config, root, WORKERS[chains % 3])
         failed += found != expected
         chains += 1
+        assert code_identity(load(config)) == code, "the sources were edited while this test ran"
     tally("mnemo tune killed -9", cases=kills, failed=failed, seed=SEED, workers="1, 2, 4")
     assert failed == 0
