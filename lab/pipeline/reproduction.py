@@ -110,7 +110,8 @@ def reproduce(run_id: str, *, root: Path) -> Reproduction:
     recorded = run.result
     if recorded.get("kind") not in {"backtest", "tune"}:
         raise DataError(
-            f"run {run_id} is a {run.kind or 'run'}, which cannot be run again; expected a backtest or a tune"
+            f"run {run_id} is a {run.kind or 'run'}, which is not run again from its id; expected a backtest "
+            "or a tune. Run the command that made it again"
         )
     inputs = recorded_inputs(run, recorded, root)
     rebuilt = _rebuilt(inputs, recorded, root)

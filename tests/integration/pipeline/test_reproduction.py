@@ -255,6 +255,40 @@ def test_a_table_that_was_tampered_with_is_named(root: Path, runs: dict[str, str
     assert said(again)[0].startswith("table equity: first in row 0, column equity")
 
 
+def test_a_tune_keeps_what_the_first_winner_did_in_training(root: Path, runs: dict[str, str]) -> None:
+    run = Tracker(root).load_run(runs["tune"])
+    trained, fold = run.table("in_sample"), run.table("folds").row(0, named=True)
+    assert trained["ts"][0] == fold["train_start"]
+    assert trained["ts"][-1] == fold["test_start"] == run.table("equity")["ts"][0]
+    counted = trained.head(fold["train_bars"])["equity"]
+    returns = (counted / counted.shift(1).fill_null(10_000.0) - 1.0).to_numpy()
+    sharpe = returns.mean() / returns.std(ddof=1) * 365**0.5
+    assert sharpe == pytest.approx(fold["train_sharpe"], rel=1e-9)
+
+
+def test_a_tune_keeps_the_logits_that_its_probability_of_overfitting_is_of(
+    root: Path, runs: dict[str, str]
+) -> None:
+    run = Tracker(root).load_run(runs["tune"])
+    logits = run.table("pbo")["logit"]
+    assert (logits <= 0).mean() == run.result["pbo"] == run.metrics["pbo"]
+
+
+def test_as_many_trials_become_runs_as_asked_for_and_all_are_in_the_table(root: Path) -> None:
+    run = Tracker(root).load_run(tune(root / "again.yaml", root=root, seed=3, trials=3, log_trials=2).run_id)
+    parts = [Tracker(root).load_run(child) for child in run.children]
+    folds = run.table("folds").height
+    assert [part.tags["part"] for part in parts] == ["fold"] * folds + ["winner"] + ["trial"] * 2
+    trials = run.table("trials")
+    assert trials.height == 3 * folds
+    best = trials.filter(pl.col("state") == "complete")["sharpe"].sort(descending=True)
+    assert [part.metrics["train_sharpe"] for part in parts[-2:]] == best.head(2).to_list()
+    winner = parts[folds]
+    assert {name: str(value) for name, value in run.result["best_parameters"].items()} == dict(winner.params)
+    assert winner.metrics["oos_sharpe"] == run.metrics["sharpe"]
+    assert parts[0].params.keys() <= winner.params.keys()
+
+
 def test_parts_of_a_run_are_made_again_with_it(root: Path, runs: dict[str, str]) -> None:
     tracker = Tracker(root)
     parts = {tracker.load_run(child).name: child for child in tracker.load_run(runs["tune"]).children}
