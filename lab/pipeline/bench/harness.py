@@ -49,6 +49,9 @@ class Case:
         Takes the input back when a side is done with it: removes its files.
     units : tuple of int
         How many equal things ours and the peer do in a run; the seconds are those of one of them.
+    ours_per_run : int
+        How often ours runs for one run of a peer that `most_runs` limits; 0 where ours takes long itself: the
+        run that is compared counts alone.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Case:
     most_runs: int | None = None
     finish: Callable[[Any], None] | None = None
     units: tuple[int, int] = (1, 1)
+    ours_per_run: int = _OURS_PER_RUN
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ def measure(case: Case, *, runs: int = RUNS) -> Measurement:
             times = ([first], [theirs_first])
             runs = min(runs, case.most_runs) - 1
         # Where the peer runs for long, ours runs more often: its median of one run would be chance.
-        each = (1, 1) if case.most_runs is None else (_OURS_PER_RUN, 1)
+        each = (1, 1) if case.most_runs is None else (case.ours_per_run, 1)
         for _ in range(max(runs, case.most_runs is not None)):
             for side, taken, often in zip(sides, times, each, strict=True):
                 if side is sides[1] and runs < 1:

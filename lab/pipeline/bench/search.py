@@ -183,7 +183,8 @@ def _case(sampler: SamplerName) -> Case:
         theirs=_theirs,
         agree=_agree,
         rehearse=partial(_given, sampler, 8, peer_trials=_COMPARED),
-        most_runs=2,
+        most_runs=1,
+        ours_per_run=0,
         finish=_finish,
         units=(FOLDS * TRIALS, _PEER_TRIALS),
     )
@@ -218,6 +219,7 @@ CASES = (
         agree=_same_figures,
         rehearse=partial(_breakout, 8),
         most_runs=1,
+        ours_per_run=0,
         finish=_finish,
         units=(_MEMORY_FOLDS * _MANY, _MEMORY_FOLDS * _FEW),
     ),
