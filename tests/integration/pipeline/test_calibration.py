@@ -185,6 +185,7 @@ def test_a_strategy_that_reads_series_is_refused() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(5_400)
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_noise_is_promoted_less_often_than_promised(sampler: str, tmp_path: Path) -> None:
     """400 worlds of noise with 100 trials each, and 200 with a planted Sharpe ratio of 1.5 over 4 years."""
