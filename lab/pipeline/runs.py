@@ -9,6 +9,7 @@ from typing import Any
 
 from lab.backtest import BacktestResult
 from lab.pipeline.benchmark import buy_and_hold
+from lab.pipeline.decisions import recent_decisions
 from lab.pipeline.evaluations import Evaluation, evaluate, trial_of
 from lab.pipeline.inputs import Inputs, load_inputs
 from lab.pipeline.portfolio_inputs import PortfolioInputs, load_portfolio_inputs
@@ -103,6 +104,8 @@ def _record(
     benchmark = buy_and_hold(inputs.panel, subject.costs)
     deflated = judgement.deflated(sharpe_statistics(result.bars.returns))
     tables = {**tables_of(inputs, result, benchmark, done.weights), **done.tables}
+    if isinstance(inputs, Inputs):
+        tables["diagnostics"] = recent_decisions(inputs.instance, inputs.panel)
     judged = {
         "kind": "backtest",
         "seed": seed,

@@ -16,6 +16,7 @@ import polars as pl
 from lab.backtest import run_backtest
 from lab.core.panel import Panel
 from lab.pipeline.benchmark import buy_and_hold
+from lab.pipeline.decisions import recent_decisions
 from lab.pipeline.inputs import Inputs, load_inputs
 from lab.pipeline.parity import certificate_of
 from lab.pipeline.parts import DEFAULT_LOGGED_TRIALS, parameters_of, parts_of
@@ -239,6 +240,7 @@ def _judged(inputs: Inputs, found: WalkForwardResult, trials: int, mark: str) ->
 def _search_tables(inputs: Inputs, found: WalkForwardResult) -> dict[str, pl.DataFrame]:
     """Return folds, trials, what the first winner did on the bars it was chosen on, and PBO's logits."""
     tables = {"folds": found.folds, "trials": found.trials, "in_sample": _in_sample(inputs, found)}
+    tables["diagnostics"] = recent_decisions(inputs.instance.with_params(found.best_params), inputs.panel)
     if found.pbo_logits is not None:
         tables["pbo"] = pl.DataFrame({"logit": found.pbo_logits})
     return tables

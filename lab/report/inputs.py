@@ -33,6 +33,7 @@ TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "folds": ("fold", "test_start", "test_end", "train_sharpe", "test_sharpe"),
     "trials": ("fold", "sharpe"),
     "pbo": ("logit",),
+    "diagnostics": ("ts", "market", "weight", "reasons"),
 }
 _REQUIRED: Final = ("equity",)
 

@@ -18,6 +18,7 @@ from lab.report.page.markup import (
     decimal,
     facts,
     money,
+    note,
     percent,
     signed_percent,
     table,
@@ -32,6 +33,7 @@ from lab.report.tables import (
 )
 
 __all__ = [
+    "decisions",
     "doubt",
     "folds",
     "markets",
@@ -188,6 +190,26 @@ def risk_actions(events: pl.DataFrame | None) -> Html:
     )
     caption = "Weights that the risk step cut or kept before they were traded; one may have several reasons."
     return table(counted_actions(events), columns, name="risk", caption=caption)
+
+
+def decisions(frame: pl.DataFrame | None) -> Html:
+    """Return the last decision with what it rests on: scores, filters, reasons."""
+    if frame is None:
+        return note("Why the last weights are what they are was not recorded.")
+    last = frame.filter(pl.col("ts") == pl.col("ts").max())
+    rests = [name for name in last.columns if name not in {"ts", "market", "weight", "reasons"}]
+    columns = (
+        Column("market", "market"),
+        Column("weight", "weight", percent),
+        *(Column(name, name.split("@")[0].replace("_", " "), _value) for name in rests),
+        Column("reasons", "reasons"),
+    )
+    caption = (
+        f"At the close of {date(last['ts'][0])}: weight, scores and filters (1: passed), and why. –: keep."
+    )
+    return table(
+        last.with_columns(pl.col("weight").fill_nan(None)), columns, name="decision", caption=caption
+    )
 
 
 def _maybe(value: Any, write: Any) -> str:

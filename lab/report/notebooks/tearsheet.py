@@ -161,6 +161,9 @@ figures.trading.costs(tables.monthly_trading(returns)) if returns is not None el
 # %%
 blocks.risk_actions(report.table("risk_events")) if "risk_events" in report.tables else None
 
+# %%
+blocks.decisions(report.table("diagnostics"))
+
 # %% [markdown]
 # ## Trades
 # Entries open a position, exits leave nothing of it; fills that only change its size are not drawn.
