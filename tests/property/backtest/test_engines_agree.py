@@ -122,6 +122,7 @@ def test_300_accounts_with_risk_in_the_loop(reserve: bool) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("block", range(20))
 def test_10_000_accounts(block: int) -> None:
     first = 10_000 + 500 * block

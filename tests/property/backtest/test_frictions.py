@@ -136,6 +136,7 @@ def test_three_engines_agree_where_the_market_resists(limits: Limits | None) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("block", range(10))
 def test_2_000_accounts_where_the_market_resists(block: int) -> None:
     check(range(1_000 + 200 * block, 1_200 + 200 * block), 60, LIMITS if block % 2 else None)

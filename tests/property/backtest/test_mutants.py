@@ -27,6 +27,7 @@ def test_the_sound_engine_passes() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "number",
     [
