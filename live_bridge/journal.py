@@ -149,6 +149,18 @@ class Journal:
             number = self.connection.execute(query, kinds).fetchone()[0]
         return None if number is None else next(self.events(after=number - 1))
 
+    def latest(self, kind: str, count: int) -> list[Event]:
+        """Return the last events of a kind, newest first."""
+        with self._errors("read"):
+            rows = self.connection.execute(
+                "SELECT number, at, tick, kind, body, hash FROM events WHERE kind = ? "
+                "ORDER BY number DESC LIMIT ?",
+                (kind, count),
+            ).fetchall()
+        return [
+            Event(n, at, tick, found, json.loads(body), hash_) for n, at, tick, found, body, hash_ in rows
+        ]
+
     def verify(self, *, after: int = 0) -> int:
         """Check the chain from event `after` on and return the number of events checked.
 

@@ -12,7 +12,7 @@ from live_bridge.order_report import order_documents
 from live_bridge.permission import account_at, held_symbols
 from live_bridge.state import BridgeState
 
-__all__ = ["run_document", "state_document", "status_document", "table"]
+__all__ = ["run_document", "state_document", "table"]
 
 RISK_MODES: Final = ("NORMAL", "REDUCE_ONLY", "HALTED")
 
@@ -102,23 +102,6 @@ def state_document(state: BridgeState) -> dict[str, Any]:
     }
 
 
-def status_document(journal: Journal, state: BridgeState, *, events: int) -> dict[str, Any]:
-    """Return the document of ``live-bridge status --json``; `events` is how many were checked."""
-    tick = state.open_tick
-    return {
-        "journal": {"path": str(journal.path), "events": events, "head": journal.head[1]},
-        "tick": state.tick or None,
-        "ticks": state.ticks,
-        "at": _time(state.at),
-        "unfinished": None if tick is None else {"tick": tick.tick, "orders": len(tick.pending)},
-        "instances": [
-            {"instance": name, "closed": _time(decided.closed.isoformat()), "weights": dict(decided.weights)}
-            for name, decided in state.decided.items()
-        ],
-        "state": state_document(state),
-    }
-
-
 def table(document: Mapping[str, Any]) -> str:
     """Return a run or status document as lines for a person.
 
@@ -126,17 +109,17 @@ def table(document: Mapping[str, Any]) -> str:
     --------
     >>> account = {"equity": 100.0, "cash": 100.0, "currency": "USDT", "positions": [], "mode": "NORMAL"}
     >>> print(table({"tick": None, "state": account, "reasons": ["nothing yet"]}))
-    tick      none yet
-    account   equity 100.00 USDT, cash 100.00, NORMAL
-    note      nothing yet
+    tick       none yet
+    account    equity 100.00 USDT, cash 100.00, NORMAL
+    note       nothing yet
     """
     lines = [("tick", document["tick"] or "none yet"), *_acts(document), *_holdings(document)]
-    if document.get("unfinished"):
-        lines.append(("unfinished", f"{document['unfinished']['tick']}: the next run settles it"))
     if "journal" in document:
-        lines.append(("journal", "{path}: {events} events, chain intact".format(**document["journal"])))
+        from live_bridge.status_report import status_lines
+
+        lines += status_lines(document)
     lines += [("note", reason) for reason in document.get("reasons", [])]
-    return "\n".join(f"{name:<10}{text}" for name, text in lines)
+    return "\n".join(f"{name:<11}{text}" for name, text in lines)
 
 
 def _acts(document: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -20,9 +20,10 @@ from live_bridge.book import Book
 from live_bridge.config import LoadedConfig, load_config
 from live_bridge.history import check_history, load_state
 from live_bridge.journal import Journal
-from live_bridge.report import run_document, status_document
+from live_bridge.report import run_document
 from live_bridge.session import Connect, Session, through_ccxt
 from live_bridge.simulating import simulate_beside
+from live_bridge.status_report import status_document
 from live_bridge.tick import Outcome, Tick
 
 __all__ = ["Connect", "exclusive", "run", "status", "through_ccxt"]

@@ -19,6 +19,7 @@ from live_bridge.exchange import Order
 from live_bridge.keys import Keys
 from live_bridge.operations import flatten, halt, reconcile, resume
 from live_bridge.order_ids import own_prefix
+from live_bridge.report import table
 from live_bridge.runner import run, status
 from tests.oracle.bridge_harness import (
     BALANCES,
@@ -420,3 +421,39 @@ def test_live_goes_to_paper_and_back_with_the_account_there_is(config: Path, url
     document = live(config)
     assert "MODE_CHANGED" in codes(document)
     assert faults_of(url, config.parent, None) == []
+
+
+def test_status_says_what_a_person_needs_at_night(config: Path, url: str) -> None:
+    config.write_text(config.read_text().replace("adopt: true", "adopt: false"))
+    live(config)
+    control(url, "balances", add={"ETH": "3"})
+    live(config)
+    on_day(url, 12)
+    control(url, "fault", faults=[{"kind": "drop", "method": "POST", "path": "/api/v3/order"}])
+    control(
+        url, "fault", faults=[{"kind": "status", "status": 503, "path": "/api/v3/order", "method": "GET"}]
+    )
+    write = config.read_text()
+    config.write_text(write.replace("settle_s: 20.0", "settle_s: 1.0"))
+    try:
+        with pytest.raises(VenueError, match="ORDER_UNRESOLVED"):
+            live(config)
+    finally:
+        control(url, "fault", clear=True)
+    halt(config, root=config.parent, by="ada", reason="exchange incident")
+    text = table(status(config, root=config.parent))
+    for part in (
+        "mode       live",
+        "HALTED     by ada at 2018-06-13T",
+        "unfinished trio-2018",
+        "UNKNOWN, attempt 0",
+        "ETH of the account are not the portfolio's",
+        "CRITICAL ORDER_UNRESOLVED",
+        "WARNING FOREIGN_POSITION",
+        "chain intact",
+    ):
+        assert part in text, text
+    document, code = tick(config, config.parent)()
+    assert code == 5
+    assert faults_of(url, config.parent, None) == []
+    assert document["state"]["mode"] == "HALTED"
