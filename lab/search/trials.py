@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -197,10 +198,9 @@ class Judgement:
 
 def judge_batches(batches: Iterable[TrialBatch], *, head: str = "") -> Judgement:
     """Count the distinct trials of `batches` and the variance of their Sharpe ratios."""
-    statistics = [
-        float(batch.sharpes[place]) * float(np.sqrt(batch.n_observations))
-        for batch, place in distinct_trials(batches)
-    ]
+    statistics = array("d")
+    for batch, place in distinct_trials(batches):
+        statistics.append(float(batch.sharpes[place]) * float(np.sqrt(batch.n_observations)))
     variance = float(np.var(statistics, ddof=1)) if len(statistics) > 1 else 0.0
     return Judgement(len(statistics), variance, head)
 
@@ -212,13 +212,15 @@ def distinct_trials(batches: Iterable[TrialBatch]) -> Iterator[tuple[TrialBatch,
     been seen: running the same thing twice gives the same numbers and no new choice. The same parameters
     on changed bars, or with changed code, have another outcome and count.
     """
-    seen: set[tuple[Any, ...]] = set()
+    known: dict[tuple[Any, ...], set[str]] = {}
     for batch in batches:
         common = (batch.version, batch.cost_hash, batch.risk_hash, batch.window)
+        seen = known.setdefault(common, set())
         for place, (name, sharpe) in enumerate(
             zip(batch.parameter_hashes, batch.sharpes.tolist(), strict=True)
         ):
-            key = (*common, name, f"{sharpe:.8e}")
+            # One short text per trial: there may be millions.
+            key = f"{name}{sharpe:.8e}"
             if key not in seen:
                 seen.add(key)
                 yield batch, place
