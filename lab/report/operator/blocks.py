@@ -30,11 +30,11 @@ def headline(report: OperatorInput) -> Html:
     journal, figures, counts = report.journal, report.figures(), report.counts()
     met = report.criteria().filter(pl.col("state") == "met")["criterion"].to_list()
     tripped = report.limits().filter("tripped").height
-    calls = [f"{counts['CRITICAL']} critical incidents"] if counts["CRITICAL"] else []
+    calls = [_several(counts["CRITICAL"], "critical incident")] if counts["CRITICAL"] else []
     calls += [f"criterion of demotion met: {name}" for name in met]
-    calls += [f"{tripped} breakers tripped"] if tripped else []
+    calls += [f"{_several(tripped, 'breaker')} tripped"] if tripped else []
     level, title = ("invalid", "Needs a person") if calls else ("supported", "Nothing needs a person")
-    warnings = f" {counts['WARNING']} warnings." if counts["WARNING"] else ""
+    warnings = f" {_several(counts['WARNING'], 'warning')}." if counts["WARNING"] else ""
     said = (
         f"{'; '.join(calls)}." if calls else "No critical incident, no breaker tripped, no criterion met."
     ) + warnings
@@ -72,10 +72,14 @@ def _tiles(
     )
 
 
+def _several(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def days(frame: pl.DataFrame) -> Html:
     """Return profit and loss, trading and costs by day."""
     columns = (
-        Column("day", "day", str),
+        Column("day", "day", lambda day: f"{day}"),
         Column("profit", "profit", decimal, tint=True),
         Column("return", "return", signed_percent, tint=True),
         Column("equity", "equity", money),
