@@ -44,6 +44,9 @@ class Evidence:
         p-value of the test whether the best of all sets beats cash.
     weaknesses : tuple of str
         What does not hold up when circumstances change, worst first.
+    of_every_family : pair of int and float or None
+        Trials of all families on the same data, and the deflated Sharpe ratio if all of them count. It is
+        said beside the odds where it is less; the level is that of the result's own family.
     next_step : str
         A sentence on what would hold something out, where nothing was.
     """
@@ -60,6 +63,7 @@ class Evidence:
     interval: tuple[float, float] | None = None
     superiority: float | None = None
     weaknesses: tuple[str, ...] = ()
+    of_every_family: tuple[int, float] | None = None
     next_step: str = "A walk-forward run is the next step."
 
 
@@ -113,7 +117,7 @@ def conclude(evidence: Evidence, gaps: tuple[str, ...] = ()) -> Verdict:
             "Until it is deflated it says nothing about skill.",
             gaps,
         )
-    odds = f"{_odds(evidence, evidence.deflated_sharpe)}{_reach(evidence)}"
+    odds = f"{_odds(evidence, evidence.deflated_sharpe)}{_every(evidence)}{_reach(evidence)}"
     if not evidence.held_out:
         seen = (
             f"A Sharpe ratio of {evidence.sharpe:.2f} on bars that were seen when the parameters were "
@@ -162,8 +166,23 @@ def _judged(evidence: Evidence, deflated: float, opening: str, gaps: tuple[str, 
     )
 
 
+def _chance(share: float) -> str:
+    return "less than 1%" if share < 0.01 else "more than 99%" if share > 0.99 else f"{share:.0%}"
+
+
+def _every(evidence: Evidence) -> str:
+    if evidence.of_every_family is None or evidence.deflated_sharpe is None:
+        return ""
+    trials, deflated = evidence.of_every_family
+    if trials <= (evidence.n_trials or 0) or _chance(deflated) == _chance(evidence.deflated_sharpe):
+        return ""
+    if deflated > evidence.deflated_sharpe:
+        return ""
+    return f" If all {trials:,} trials of every family on these markets count, it is {_chance(deflated)}."
+
+
 def _odds(evidence: Evidence, deflated: float) -> str:
-    chance = "less than 1%" if deflated < 0.01 else "more than 99%" if deflated > 0.99 else f"{deflated:.0%}"
+    chance = _chance(deflated)
     if evidence.n_trials == 1:
         return f"It is the only trial on record; the probability that it is more than luck is {chance}."
     trials = "" if evidence.n_trials is None else f" of {evidence.n_trials:,} trials"

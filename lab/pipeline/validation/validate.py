@@ -178,6 +178,7 @@ def _evidence(
         interval=(interval["low"], interval["high"]),
         superiority=cash["p_value"] if searched and cash is not None else None,
         weaknesses=robust.weaknesses,
+        of_every_family=(facts["n_trials_all_families"], facts["deflated_sharpe_all_families"]),
         **({} if alone else {"next_step": "Walk-forward runs of its instances are the next step."}),
     )
 

@@ -36,6 +36,8 @@ STRONG = Evidence(
         ({"held_out": False, "deflated_sharpe": 0.1}, "weak", "No better than luck, though nothing was"),
         ({"held_out": False, "weaknesses": ("doubled costs leave nothing",)}, "open", "; but doubled costs"),
         ({"held_out": False, "next_step": "Tune its parts."}, "open", "; tune its parts."),
+        ({"of_every_family": (900, 0.4)}, "supported", "if all 900 trials of every family"),
+        ({"of_every_family": (900, 0.4)}, "supported", "count, it is 40%"),
         ({"deflated_sharpe": 0.2}, "weak", "No better than luck"),
         ({"deflated_sharpe": 0.9}, "weak", "Not proven"),
         ({"pbo": 0.4}, "weak", "The selection is overfit"),
@@ -57,3 +59,8 @@ def test_conclusions(changed, level, words):
 def test_engines_come_before_everything_else():
     everything = dataclasses.replace(STRONG, engine_difference=math.inf, pbo=0.9, deflated_sharpe=0.1)
     assert conclude(everything).level == "invalid"
+
+
+@pytest.mark.parametrize("every", [(400, 0.5), (900, 0.971), (900, 0.99), None])
+def test_other_families_are_mentioned_only_where_they_make_a_difference(every):
+    assert "every family" not in conclude(dataclasses.replace(STRONG, of_every_family=every)).conclusion
