@@ -53,7 +53,7 @@ MUTANTS = (
     Mutant("lanes: the sequence of the markets", N, "swaps = key > other", "swaps = key != key"),
     Mutant("lanes: buys that do not fit", N, "exact = ((rest if amount < 0.0 else flow) > max(least, NOTHING)) | (amount == 0.0)", "exact = True"),
     Mutant("lanes: orders of the same size", N, "twice = (key == keys", "twice = (key != key) & (key == keys"),
-    Mutant("lanes: one bar too late", N, "_make_orders(t, price, mark, wanted, row,", "_make_orders(t, price, mark, wanted, max(row - 1, 0),"),
+    Mutant("lanes: one bar too late", N, "wanted, row, value, held, rates.slippage", "wanted, max(row - 1, 0), value, held, rates.slippage"),
     Mutant("frictions: remainder forgotten", F, "goal[i] = aim if status in (VOLUME_SHORT, NO_VOLUME) else np.nan", "goal[i] = np.nan"),
     Mutant("frictions: tick in favour", F, "math.ceil(price / tick - _ROUNDING) if side == BUY", "math.floor(price / tick) if side == BUY"),
     Mutant("frictions: linear impact", F, "math.sqrt(min(traded / volume, 1.0) if volume > 0.0 else 1.0)", "(min(traded / volume, 1.0) if volume > 0.0 else 1.0)"),
