@@ -179,13 +179,7 @@ def _cut(
     reasons: Codes,
 ) -> None:
     """Cut cells of `rows` x `columns` to what kept positions leave of `cap`: by priority, then pro rata."""
-    room, wanted = cap, 0.0
-    for i in np.flatnonzero(columns):
-        for k in np.flatnonzero(rows):
-            if kept[i]:
-                room -= held[k, i]
-            else:
-                wanted += cells[k, i]
+    room, wanted = _room(rows, columns, cap, kept, cells, held)
     # Written so that a sum that is not a number is cut.
     if wanted <= room + ROUNDING:
         return
@@ -201,6 +195,22 @@ def _cut(
             for k in equal:
                 _scale(room / asked, columns, why, cells[k], reasons)
         room = max(room - asked, 0.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _room(
+    rows: Flags, columns: Flags, cap: float, kept: Flags, cells: Array, held: Array
+) -> tuple[float, float]:
+    """Return what kept positions leave of `cap`, and what the cells ask for."""
+    room, wanted = cap, 0.0
+    for k in range(rows.shape[0]):
+        if rows[k]:
+            for i in range(columns.shape[0]):
+                if columns[i] and kept[i]:
+                    room -= held[k, i]
+                elif columns[i]:
+                    wanted += cells[k, i]
+    return room, wanted
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

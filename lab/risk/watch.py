@@ -87,35 +87,43 @@ def measures(close: Figures, volume: Figures, bars_per_day: float) -> tuple[Figu
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _measures(close: Figures, volume: Figures, root: float) -> tuple[Figures, Figures]:
+    rows, columns = close.shape
     moved, traded = np.full(close.shape, np.nan), np.full(close.shape, np.nan)
+    change, value = np.full(rows, np.nan), np.empty(rows)
     changes, values = np.empty(MEASURE_BARS), np.empty(MEASURE_BARS)
-    for i in range(close.shape[1]):
-        for t in range(close.shape[0]):
-            known, found = 0, 0
-            for s in range(max(t - MEASURE_BARS + 1, 0), t + 1):
-                value = close[s, i] * volume[s, i]
-                if not np.isnan(value):
-                    values[found] = value
-                    found += 1
-                change = np.log(close[s, i] / close[s - 1, i]) if s > 0 else np.nan
-                if np.isfinite(change):
-                    changes[known] = change
-                    known += 1
+    for i in range(columns):
+        for t in range(rows):
+            value[t] = close[t, i] * volume[t, i]
+            if t > 0:
+                change[t] = np.log(close[t, i] / close[t - 1, i])
+            known = _recent(change, t, changes)
             if known >= _LEAST_KNOWN:
                 moved[t, i] = _deviation(changes, known) * root
+            found = _recent(value, t, values)
             if found >= _LEAST_KNOWN:
                 total = 0.0
-                for value in values[:found]:
-                    total += value
+                for k in range(found):
+                    total += values[k]
                 traded[t, i] = total / found
     return moved, traded
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _recent(series: Figures, t: int, known: Figures) -> int:
+    """Copy what is known of the last bars up to `t`, in order; return how many are."""
+    count = 0
+    for s in range(max(t - MEASURE_BARS + 1, 0), t + 1):
+        if np.isfinite(series[s]):
+            known[count] = series[s]
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _deviation(values: Figures, count: int) -> float:
     total, squares = 0.0, 0.0
-    for value in values[:count]:
-        total += value
-    for value in values[:count]:
-        squares += (value - total / count) ** 2
+    for k in range(count):
+        total += values[k]
+    for k in range(count):
+        squares += (values[k] - total / count) ** 2
     return float(np.sqrt(squares / (count - 1)))
