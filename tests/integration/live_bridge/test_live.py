@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -457,3 +460,60 @@ def test_status_says_what_a_person_needs_at_night(config: Path, url: str) -> Non
     assert code == 5
     assert faults_of(url, config.parent, None) == []
     assert document["state"]["mode"] == "HALTED"
+
+
+@pytest.mark.slow
+def test_the_command_trades_and_its_keys_show_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary, secret = "canary-key-7d1f", "canary-secret-93ab"
+    monkeypatch.setenv("MNEMO_LOOPBACK_KEY", canary)
+    monkeypatch.setenv("MNEMO_LOOPBACK_SECRET", secret)
+    demo.install(tmp_path / "store")
+    environment = {
+        **os.environ,
+        "MNEMO_ENV": "prod",
+        "MNEMO_BINANCE_API_KEY": canary,
+        "MNEMO_BINANCE_API_SECRET": secret,
+    }
+    pairs = [word for balance in BALANCES for word in ("--balance", balance)]
+    told = ""
+    with loopback(tmp_path / "store", *OPTIONS, *pairs) as address:
+        config = write_configs(tmp_path / "bridge", address, settle=2.0)
+        command = [
+            sys.executable,
+            "-m",
+            "live_bridge",
+            "run",
+            "--config",
+            str(config),
+            "--root",
+            str(config.parent),
+        ]
+        faults = (
+            {
+                "kind": "status",
+                "status": 401,
+                "code": -1022,
+                "message": "Signature",
+                "path": "/api/v3/account",
+            },
+            {"kind": "drop", "when": "after", "path": "/api/v3/order"},
+            None,
+        )
+        codes_seen = []
+        for fault in faults:
+            control(address, "fault", clear=True, faults=[fault] if fault else [])
+            options = ["--live", "--json", *(["--new-account"] if not codes_seen else [])]
+            done = subprocess.run(
+                [*command, *options], capture_output=True, text=True, env=environment, check=False
+            )
+            told += done.stdout + done.stderr
+            codes_seen.append(done.returncode)
+        assert codes_seen[-1] == 0, told
+        assert max(exchange_state(address)["order_posts"].values()) == 1
+    assert "Traceback" not in told
+    written = b"".join(path.read_bytes() for path in config.parent.rglob("*") if path.is_file())
+    for hidden in (canary, secret):
+        assert hidden not in told
+        assert hidden.encode() not in written
