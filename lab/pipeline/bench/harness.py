@@ -120,8 +120,9 @@ def measure(case: Case, *, runs: int = RUNS) -> Measurement:
     finally:
         for side in sides:
             side.close()
-    ours_s, peer_s = (statistics.median(wall for wall, _ in taken) for taken in times)
-    busy = [statistics.median(processor for _, processor in taken) for taken in times]
+    each_side = tuple(zip(times, case.units, strict=True))
+    ours_s, peer_s = (statistics.median(wall for wall, _ in taken) / units for taken, units in each_side)
+    busy = [statistics.median(processor for _, processor in taken) / units for taken, units in each_side]
     return Measurement(case.name, ours_s, case.peer, peer_s, peer_s / ours_s, ours_mb, peer_mb, *busy)
 
 

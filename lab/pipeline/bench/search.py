@@ -1,5 +1,7 @@
 """A whole ``tune``, tracking included, against the script that most people write; and its memory.
 
+Seconds are those of one trial: ours over all trials of a search, the script over the few that it makes.
+
 Bars are the 33 daily pairs of the folder that MNEMO_REAL_DATA names, else random walks of that size.
 """
 
