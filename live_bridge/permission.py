@@ -14,6 +14,7 @@ import numpy as np
 from lab.risk import (
     Budget,
     RiskPlan,
+    RiskState,
     budgets,
     memory_document,
     observe,
@@ -144,23 +145,8 @@ def permit(
     held = np.array([_weight(symbol, account) for symbol in symbols])
     alive = np.array([symbol in tradeable and tradeable[symbol].active for symbol in symbols], dtype=np.bool_)
     plan = risk_plan(portfolio, config, symbols)
-    known = measured or {}
-    unknown = Measured(math.nan, math.nan, 0.0)
-    rows = [known.get(symbol, unknown) for symbol in symbols]
-    grave = trouble or {}
-    remembered = see(
-        read_memory(state.risk.document(), plan, capital=float(account.equity)),
-        marks=np.array([float(account.marks.get(symbol, math.nan)) for symbol in symbols]),
-        volatility=np.array([row.volatility for row in rows]),
-        volume=np.array([row.volume for row in rows]),
-        trouble=np.array(
-            [
-                worst_trouble(row.trouble, grave.get(symbol, 0.0))
-                for symbol, row in zip(symbols, rows, strict=True)
-            ]
-        ),
-        parts=_parts(config, wishes, symbols),
-    )
+    parts = _parts(config, wishes, symbols)
+    remembered = _seen(state, plan, account, measured or {}, trouble or {}, parts)
     observed = observe(remembered, float(account.equity), held, alive, (now - _EPOCH).days)
     permitted, after, codes = step(wanted, observed, plan.limits)
     targets = tuple(
@@ -175,6 +161,33 @@ def permit(
     )
     before, later = (RiskMemory.from_document(memory_document(one, plan)) for one in (observed, after))
     return Permission(targets, before, later, tuple(budgets(after, plan)))
+
+
+def _seen(
+    state: BridgeState,
+    plan: RiskPlan,
+    account: Account,
+    measured: Mapping[str, Measured],
+    trouble: Mapping[str, float],
+    parts: np.ndarray[Any, np.dtype[np.float64]],
+) -> RiskState:
+    """Return the breakers' memory with what the step looks at beside the account."""
+    symbols = tuple(account.quantities)
+    unknown = Measured(math.nan, math.nan, 0.0)
+    rows = [measured.get(symbol, unknown) for symbol in symbols]
+    return see(
+        read_memory(state.risk.document(), plan, capital=float(account.equity)),
+        marks=np.array([float(account.marks.get(symbol, math.nan)) for symbol in symbols]),
+        volatility=np.array([row.volatility for row in rows]),
+        volume=np.array([row.volume for row in rows]),
+        trouble=np.array(
+            [
+                worst_trouble(row.trouble, trouble.get(symbol, 0.0))
+                for symbol, row in zip(symbols, rows, strict=True)
+            ]
+        ),
+        parts=parts,
+    )
 
 
 def risk_plan(portfolio: Portfolio, config: BridgeConfig, symbols: Sequence[str]) -> RiskPlan:
