@@ -99,11 +99,19 @@ def held_symbols(state: BridgeState) -> tuple[str, ...]:
 
 
 def account_at(state: BridgeState, symbols: Sequence[str]) -> Account:
-    """Value the account at the state's marks; a position without any mark counts as nothing."""
+    """Value the account at the state's marks; a position without any mark counts as nothing.
+
+    Fees that were paid in a third coin are owed to whoever owns that coin, and taken off at its mark.
+    """
     with localcontext(CONTEXT):
         quantities = {symbol: state.ledger[symbol.split("/")[0]] for symbol in symbols}
         cash = state.ledger[state.currency]
-        values = (q * state.marks[symbol] for symbol, q in quantities.items() if symbol in state.marks)
+        owed = {
+            symbol: amount
+            for currency, amount in state.ledger.amounts.items()
+            if (symbol := f"{currency}/{state.currency}") not in quantities and amount < 0
+        }
+        values = (q * state.marks[s] for s, q in {**quantities, **owed}.items() if s in state.marks)
         return Account(cash, quantities, dict(state.marks), cash + sum(values, Decimal(0)))
 
 

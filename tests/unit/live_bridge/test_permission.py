@@ -149,6 +149,12 @@ def test_the_account_is_worth_cash_and_positions_at_marks() -> None:
     assert (account.cash, account.equity) == (Decimal("100.5"), Decimal("305.5"))
 
 
+def test_fees_in_a_third_coin_are_taken_off_the_equity() -> None:
+    before = replace(state(USDT="100", BTC="2", BNB="-0.5"), marks={**PRICES, "BNB/USDT": Decimal(20)})
+    assert held_symbols(before) == ("BTC/USDT",)
+    assert account_at(before, held_symbols(before)).equity == Decimal(290)
+
+
 def test_an_instance_is_due_when_its_own_bar_has_closed(portfolio: Portfolio) -> None:
     midnight = datetime(2024, 1, 2, tzinfo=UTC)
     decided = {name: Decided(midnight, {}) for name in ("daily", "hourly")}
