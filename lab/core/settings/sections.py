@@ -67,7 +67,9 @@ class SearchSettings(Section):
         0.0, ge=0, le=1_000, description="taken off the objective per unit of the largest drawdown (1 is all)"
     )
     tradeoffs: tuple[Literal["max_drawdown", "turnover"], ...] = Field(
-        ("max_drawdown", "turnover"), min_length=1, description="figures that nsga2 lowers beside the objective"
+        ("max_drawdown", "turnover"),
+        min_length=1,
+        description="figures that nsga2 lowers beside the objective",
     )
     train_bars: int = Field(365, ge=2, description="bars a fold is tuned on")
     test_bars: int = Field(90, ge=1, description="bars a fold is judged on, never seen in tuning")
