@@ -128,6 +128,8 @@ def _walks(panel: Panel) -> pl.DataFrame:
 
 def _ours(given: _Given) -> dict[str, Any]:
     run = tune(given.config, root=given.root, seed=_SEED, workers=os.cpu_count() or 1)
+    if run.search.trials.height != FOLDS * given.trials:
+        raise AssertionError(f"{run.search.trials.height} trials, {FOLDS * given.trials} expected")
     trials = run.search.trials.filter(pl.col("fold") == 0)
     return {
         "sharpe": trials["sharpe"].head(_COMPARED).to_list(),
@@ -192,13 +194,12 @@ def _case(sampler: SamplerName) -> Case:
     )
 
 
-_MANY: Final = 20_000
-_FEW: Final = 1_000
-_MEMORY_FOLDS: Final = 2
+_MANY: Final = 2_000
+_FEW: Final = 100
 
 
-def _breakout(trials: int) -> _Given:
-    return _given("grid", trials, folds=_MEMORY_FOLDS, markets=3, family="ma_breakout")
+def _few_markets(trials: int) -> _Given:
+    return _given("grid", trials, markets=3)
 
 
 def _same_figures(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
@@ -213,16 +214,16 @@ def _with_few(given: _Given) -> dict[str, Any]:
 CASES = (
     *(_case(sampler) for sampler in ("grid", "qmc", "tpe")),
     Case(
-        name=f"tune grid, memory of {_MANY:,} trials a fold against {_FEW:,}, per trial",
-        peer=f"tune of {_FEW:,} trials",
-        prepare=partial(_breakout, _MANY),
+        name=f"tune grid, memory of {FOLDS * _MANY:,} trials against {FOLDS * _FEW:,}, per trial",
+        peer=f"tune of {FOLDS * _FEW:,} trials",
+        prepare=partial(_few_markets, _MANY),
         ours=_ours,
         theirs=_with_few,
         agree=_same_figures,
-        rehearse=partial(_breakout, 8),
+        rehearse=partial(_few_markets, 8),
         most_runs=1,
         ours_per_run=0,
         finish=_finish,
-        units=(_MEMORY_FOLDS * _MANY, _MEMORY_FOLDS * _FEW),
+        units=(FOLDS * _MANY, FOLDS * _FEW),
     ),
 )
