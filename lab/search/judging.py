@@ -22,7 +22,7 @@ from lab.validation.overfitting import (
 __all__ = ["judge"]
 
 # Sets that the probability of overfitting is estimated from.
-_OVERFITTING_SETS: Final = 500
+_OVERFITTING_SETS: Final = 1_000
 _BLOCKS: Final = 16
 
 
