@@ -24,13 +24,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from tests.oracle.bridge_faults import faults_of
 from tests.oracle.bridge_harness import (
     BALANCES,
     OPTIONS,
     START,
     control,
     exchange_state,
-    faults_of,
     fresh,
     in_child,
     install_bars,

@@ -18,13 +18,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tests.oracle.bridge_faults import balances, faults_of
 from tests.oracle.bridge_harness import (
     BALANCES,
     OPTIONS,
-    balances,
     control,
     exchange_state,
-    faults_of,
     finish,
     fresh,
     in_child,

@@ -17,12 +17,11 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+from tests.oracle.bridge_faults import balances, faults_of
 from tests.oracle.bridge_harness import (
     BALANCES,
     OPTIONS,
-    balances,
     exchange_state,
-    faults_of,
     finish,
     fresh,
     in_child,

@@ -22,12 +22,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tests.oracle.bridge_faults import balances, faults_of
 from tests.oracle.bridge_harness import (
     BALANCES,
     OPTIONS,
-    balances,
     exchange_state,
-    faults_of,
     finish,
     fresh,
     in_child,

@@ -24,16 +24,14 @@ from live_bridge.operations import flatten, halt, reconcile, resume
 from live_bridge.order_ids import own_prefix
 from live_bridge.report import table
 from live_bridge.runner import run, status
+from tests.oracle.bridge_faults import balances, faults_of, journal_holdings
 from tests.oracle.bridge_harness import (
     BALANCES,
     KEYS,
     OPTIONS,
     START,
-    balances,
     control,
     exchange_state,
-    faults_of,
-    journal_holdings,
     tick,
     write_configs,
 )
