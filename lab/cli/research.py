@@ -17,6 +17,9 @@ __all__ = ["register"]
 Config = Annotated[
     Path, typer.Argument(help="Strategy file, for example research/strategies/demo_tsm_1d.yaml.")
 ]
+Either = Annotated[
+    Path, typer.Argument(help="Strategy or portfolio file, for example research/portfolios/demo.yaml.")
+]
 Start = Annotated[str | None, typer.Option("--start", help="First bar, ISO 8601, UTC.")]
 End = Annotated[str | None, typer.Option("--end", help="Bars before this time, ISO 8601, UTC.")]
 Workers = Annotated[int, typer.Option("--workers", help="Threads; the result does not depend on it.")]
@@ -49,7 +52,7 @@ def _demo(root: Root = Path(), seed: Seed = 0, workers: Workers = 1, json: Json 
 
 
 def _backtest(
-    config: Config,
+    config: Either,
     root: Root = Path(),
     seed: Seed = 0,
     start: Start = None,
