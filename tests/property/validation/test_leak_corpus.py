@@ -11,7 +11,9 @@ import pytest
 
 from lab.core.panel import Panel
 from lab.validation.causality import Certificate, certify
-from tests.oracle.leaks import CORPUS, Leak, last_close, make_panel, rank_in_the_universe, revised_panel
+from tests.oracle.leaks import CORPUS, Leak, revised_panel
+from tests.oracle.leaky_panels import make_panel
+from tests.oracle.leaky_signals import last_close, rank_in_the_universe
 
 SECONDS: list[float] = []
 
