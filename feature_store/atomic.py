@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -71,7 +71,9 @@ def replacing(path: Path) -> Iterator[Path]:
             "Check free space and permissions, then run the command again"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # Nothing is there where a folder of the path turned out to be a file.
+        with suppress(NotADirectoryError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

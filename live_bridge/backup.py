@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from feature_store.atomic import replacing, write_bytes
-from lab.core.errors import DataError
+from lab.core.errors import ConfigError, DataError
 from live_bridge.journal import Journal
 
 __all__ = ["Witness", "backup", "read_witness", "restore", "restored_since", "witness_path", "write_witness"]
 
 _BUSY_SECONDS: Final = 5.0
 _SIDE_FILES: Final = ("-wal", "-shm")
+_OWN_SUFFIXES: Final = ("", *_SIDE_FILES, ".head", ".lock")
+_SQLITE_HEADER: Final = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +89,14 @@ def backup(state: Path, to: Path) -> dict[str, Any]:
     ------
     DataError
         If the journal cannot be read, or its chain is broken: a copy of damage is no backup.
+    ConfigError
+        If `to` is the journal itself or a file that belongs to it, or something there is no database.
     StoreError
         If the copy cannot be written.
     """
     if not state.is_file():
         raise DataError(f"{state}: no journal to copy; 'live-bridge run' starts one")
+    _refuse_target(state, to)
     with replacing(to) as temporary:
         try:
             uri = f"{state.resolve().as_uri()}?mode=ro"
@@ -132,6 +137,8 @@ def restore(copy: Path, state: Path) -> dict[str, Any]:
     """
     if not copy.is_file():
         raise DataError(f"{copy}: not found; expected a file that 'live-bridge backup' wrote")
+    if state.exists() and not state.is_file():
+        raise DataError(f"{state}: found a folder or device where the journal belongs; move it away first")
     with replacing(state) as temporary:
         temporary.write_bytes(copy.read_bytes())
         try:
@@ -149,7 +156,13 @@ def restore(copy: Path, state: Path) -> dict[str, Any]:
 
 def _checked(path: Path) -> tuple[int, str]:
     with closing(sqlite3.connect(path)) as connection:
+        # The chain vouches for the events alone; a damaged index or table makes the journal unreadable too.
+        found = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
+        if found != "ok":
+            raise sqlite3.DatabaseError(f"damaged: {found}")
         owner = dict(connection.execute("SELECT key, value FROM owner"))
+    if not {"account", "portfolio"} <= owner.keys():
+        raise sqlite3.DatabaseError("it names no account and portfolio")
     with Journal(path, account=owner["account"], portfolio=owner["portfolio"]) as journal:
         journal.verify()
         number, hash_ = journal.head
@@ -165,17 +178,45 @@ def _fold(path: Path) -> None:
 
 def _keep(state: Path) -> Path:
     kept = _free_name(state)
-    with (
-        closing(sqlite3.connect(state, timeout=_BUSY_SECONDS)) as old,
-        replacing(kept) as temporary,
-        closing(sqlite3.connect(temporary)) as target,
-    ):
-        old.backup(target)
-        target.execute("PRAGMA journal_mode = DELETE")
+    # Read before the database is opened: that may delete the log of a damaged one.
+    raw = {suffix: _bytes(state.with_name(state.name + suffix)) for suffix in ("", "-wal")}
+    try:
+        with (
+            closing(sqlite3.connect(state, timeout=_BUSY_SECONDS)) as old,
+            replacing(kept) as temporary,
+            closing(sqlite3.connect(temporary)) as target,
+        ):
+            old.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.OperationalError as error:
+        raise DataError(f"{state}: cannot be kept ({error}); nothing was changed") from None
+    except sqlite3.DatabaseError:
+        # What is damaged is the reason to restore: its bytes are kept as they are.
+        for suffix, content in raw.items():
+            if content:
+                write_bytes(kept.with_name(kept.name + suffix), content)
     # The old write-ahead log would be replayed into the restored file.
     for suffix in _SIDE_FILES:
         state.with_name(state.name + suffix).unlink(missing_ok=True)
     return kept
+
+
+def _bytes(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _refuse_target(state: Path, to: Path) -> None:
+    own = {state.resolve().with_name(state.name + suffix) for suffix in _OWN_SUFFIXES}
+    if to.resolve() in own:
+        raise ConfigError(f"--to {to}: belongs to the journal that is copied; name another file")
+    if not to.exists():
+        return
+    if not to.is_file():
+        raise ConfigError(f"--to {to}: found a folder or device; expected the name of a file")
+    with to.open("rb") as existing:
+        header = existing.read(len(_SQLITE_HEADER))
+    if header not in (b"", _SQLITE_HEADER):
+        raise ConfigError(f"--to {to}: found a file that is no copy of a journal; name another file")
 
 
 def _free_name(state: Path) -> Path:

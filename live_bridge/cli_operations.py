@@ -62,7 +62,7 @@ def health_command(config: Config, root: Root = Path(), as_json: Json = False) -
 def watch_command(
     config: Config,
     root: Root = Path(),
-    delay: Annotated[float, typer.Option(min=0.0, help="Seconds after a bar's close.")] = 2.0,
+    delay: Annotated[float, typer.Option(min=0.0, max=86_400.0, help="Seconds after a bar's close.")] = 2.0,
     ticks: Annotated[int | None, typer.Option(min=1, help="Stop after this many ticks.")] = None,
     metrics_port: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="Serve /metrics on 127.0.0.1 at this port.")

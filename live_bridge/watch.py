@@ -79,7 +79,7 @@ def watch(
     """
     done = again = 0
     pause = 0.0
-    while not stop.wait(pause) and (ticks is None or done < ticks):
+    while (ticks is None or done < ticks) and not stop.wait(pause):
         ended = tick()
         done += 1
         if ended.code == _USAGE:

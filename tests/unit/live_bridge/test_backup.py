@@ -11,7 +11,7 @@ import pytest
 
 from feature_store.atomic import on_fault_point
 from feature_store.errors import StoreError
-from lab.core.errors import DataError
+from lab.core.errors import ConfigError, DataError
 from live_bridge.backup import backup, read_witness, restore, restored_since, witness_path, write_witness
 from live_bridge.journal import Draft, Journal
 
@@ -56,10 +56,11 @@ def test_damage_is_not_copied(state: Path, tmp_path: Path) -> None:
         connection.execute("DROP TRIGGER events_are_final")
         connection.execute("UPDATE events SET body = '{}' WHERE number = 3")
     old = tmp_path / "copy.sqlite"
-    old.write_bytes(b"yesterday's good copy")
+    yesterday = b"SQLite format 3\0yesterday's good copy"
+    old.write_bytes(yesterday)
     with pytest.raises(DataError, match="event 3"):
         backup(state, old)
-    assert old.read_bytes() == b"yesterday's good copy"
+    assert old.read_bytes() == yesterday
 
 
 def test_an_older_journal_is_noticed_and_a_newer_one_is_not(state: Path, tmp_path: Path) -> None:
@@ -99,6 +100,79 @@ def test_what_is_no_journal_is_not_restored(state: Path, tmp_path: Path, content
         restore(tmp_path / "missing", state)
     assert state.read_bytes() == before
     assert list(state.parent.iterdir()) == [state]
+
+
+def _unreadable_table(path: Path) -> None:
+    """Damage a page that holds no event: the chain of events stays whole."""
+    with sqlite3.connect(path) as connection:
+        size = connection.execute("PRAGMA page_size").fetchone()[0]
+        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'bars'").fetchone()[0]
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * size : page * size] = b"\xff" * size
+    path.write_bytes(content)
+
+
+def test_damage_beside_the_events_is_neither_copied_nor_restored(state: Path, tmp_path: Path) -> None:
+    with Journal(state, account="main", portfolio="core") as journal:
+        grow(journal, 3)
+    backup(state, tmp_path / "copy.sqlite")
+    _unreadable_table(tmp_path / "copy.sqlite")
+    before = state.read_bytes()
+    with pytest.raises(DataError, match="nothing was changed"):
+        restore(tmp_path / "copy.sqlite", state)
+    assert state.read_bytes() == before
+    _unreadable_table(state)
+    with pytest.raises(DataError, match="cannot be copied"):
+        backup(state, tmp_path / "another.sqlite")
+    assert not (tmp_path / "another.sqlite").exists()
+
+
+def test_a_database_of_nobody_is_not_restored(state: Path, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "foreign.sqlite") as connection:
+        connection.execute("CREATE TABLE owner (key TEXT, value TEXT)")
+    with pytest.raises(DataError, match="no account"):
+        restore(tmp_path / "foreign.sqlite", state)
+    assert not state.exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database", b"SQLite format 3\0" + b"\0" * 100], ids=["text", "header"]
+)
+def test_a_damaged_journal_is_replaced_and_its_bytes_are_kept(
+    state: Path, tmp_path: Path, content: bytes
+) -> None:
+    with Journal(state, account="main", portfolio="core") as journal:
+        grow(journal, 4)
+    backup(state, tmp_path / "copy.sqlite")
+    state.write_bytes(content)
+    state.with_name(state.name + "-wal").write_bytes(b"its log")
+    done = restore(tmp_path / "copy.sqlite", state)
+    kept = Path(done["replaced"])
+    assert kept.read_bytes() == content
+    assert kept.with_name(kept.name + "-wal").read_bytes() == b"its log"
+    with Journal(state, account="main", portfolio="core") as journal:
+        journal.verify()
+        assert journal.head[0] == 4
+
+
+@pytest.mark.parametrize("name", ["", "-wal", "-shm", ".head", ".lock"])
+def test_a_copy_does_not_replace_the_journal_or_what_belongs_to_it(journal: Journal, name: str) -> None:
+    grow(journal, 2)
+    write_witness(journal)
+    with pytest.raises(ConfigError, match="belongs to the journal"):
+        backup(journal.path, journal.path.with_name(journal.path.name + name))
+    assert read_witness(journal.path) is not None
+
+
+def test_a_copy_does_not_replace_what_is_no_copy(journal: Journal, tmp_path: Path) -> None:
+    grow(journal, 2)
+    (tmp_path / "bridge.yaml").write_text("account: main\n")
+    for target in (tmp_path / "bridge.yaml", tmp_path, Path("/dev/null")):
+        with pytest.raises(ConfigError, match="--to"):
+            backup(journal.path, target)
+    assert (tmp_path / "bridge.yaml").read_text() == "account: main\n"
+    with pytest.raises(StoreError):
+        backup(journal.path, tmp_path / "bridge.yaml" / "copy.sqlite")
 
 
 def test_a_journal_that_another_user_owns_stays_its_own(state: Path, tmp_path: Path) -> None:

@@ -58,6 +58,12 @@ def test_a_tick_at_once_and_then_just_after_every_close() -> None:
     ]
 
 
+def test_after_the_last_tick_nothing_is_waited_for() -> None:
+    world = World([Ended(0)])
+    run(world, 1)
+    assert world.at == world.ticks[-1]
+
+
 def test_a_bar_that_is_not_published_yet_is_asked_for_again_soon() -> None:
     world = World([Ended(0, waiting=True)] * 3 + [Ended(0)] * 2)
     run(world, 5)
