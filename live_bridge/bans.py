@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +13,7 @@ from typing import Any, Final
 from feature_store.atomic import write_bytes
 from lab.core.errors import VenueError
 
-__all__ = ["BannedError", "heeded", "retry_after_s"]
+__all__ = ["BannedError", "Past", "heeded", "retry_after_s"]
 
 _UNTOLD_S: Final = 60.0
 _LONGEST_S: Final = 3 * 86_400.0
@@ -23,9 +24,17 @@ class BannedError(VenueError):
 
     incident = "EXCHANGE_BANNED"
 
-    def __init__(self, message: str, seconds: float) -> None:
+    def __init__(self, message: str, seconds: float, *, banned: bool = False) -> None:
         super().__init__(message)
-        self.seconds = seconds
+        self.seconds, self.banned = seconds, banned
+
+
+@dataclass(slots=True)
+class Past:
+    """What a ban that is over leaves: whether it was more than a limit, and whether the risk step knows."""
+
+    banned: bool = False
+    told: bool = False
 
 
 def retry_after_s(headers: Mapping[str, Any] | None) -> float:
@@ -44,7 +53,7 @@ def retry_after_s(headers: Mapping[str, Any] | None) -> float:
 
 
 @contextmanager
-def heeded(state: Path, local: datetime) -> Iterator[None]:
+def heeded(state: Path, local: datetime, *, instead: str = "") -> Iterator[Past]:
     """Refuse the block while a ban is on, and remember one that is met within it.
 
     Parameters
@@ -53,6 +62,13 @@ def heeded(state: Path, local: datetime) -> Iterator[None]:
         The journal's file, beside which the end of a ban is kept.
     local : datetime
         This machine's time: the exchange's cannot be asked.
+    instead : str
+        What to add to the refusal: what was not done, and what can be.
+
+    Yields
+    ------
+    Past
+        A ban proper is kept until `told` is set; a mere limit is forgotten when the block succeeds.
 
     Raises
     ------
@@ -60,25 +76,28 @@ def heeded(state: Path, local: datetime) -> Iterator[None]:
         Before anything is asked.
     """
     file = state.with_name(state.name + ".banned")
-    until = _until(file)
+    until, banned = _read(file)
     if until is not None and local < until <= local + timedelta(seconds=_LONGEST_S):
         raise BannedError(
             f"EXCHANGE_BANNED the exchange asked to be left alone until {until:%Y-%m-%d %H:%M:%S}Z; nothing "
-            f"was asked. To ask all the same, remove {file}",
+            f"was asked{instead}. To ask all the same, remove {file}",
             (until - local).total_seconds(),
         )
+    past = Past(banned)
     try:
-        yield
+        yield past
     except BannedError as error:
         end = local + timedelta(seconds=error.seconds)
-        write_bytes(file, json.dumps({"until": end.isoformat()}).encode())
+        document = {"until": end.isoformat(), "banned": error.banned or (banned and not past.told)}
+        write_bytes(file, json.dumps(document).encode())
         raise
-    if until is not None:
+    if until is not None and (past.told or not banned):
         file.unlink(missing_ok=True)
 
 
-def _until(file: Path) -> datetime | None:
+def _read(file: Path) -> tuple[datetime | None, bool]:
     try:
-        return datetime.fromisoformat(json.loads(file.read_text(encoding="utf-8"))["until"])
+        document = json.loads(file.read_text(encoding="utf-8"))
+        return datetime.fromisoformat(document["until"]), document.get("banned") is True
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return None, False

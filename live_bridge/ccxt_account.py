@@ -62,8 +62,10 @@ class CcxtAccount(CcxtExchange):
         price = None if order.limit is None else str(order.limit)
         known = errors()
         try:
-            answer = self._client.create_order(
-                order.symbol, order.kind, order.side, str(order.quantity), price, parameters
+            answer = self._counted(
+                lambda: self._client.create_order(
+                    order.symbol, order.kind, order.side, str(order.quantity), price, parameters
+                )
             )
         except known.BaseError as error:
             verdict = order_verdict(error, known)

@@ -19,7 +19,8 @@ from lab.data.venues import ccxt_options, errors, exchange_class
 from live_bridge.bans import BannedError, retry_after_s
 from live_bridge.config import ExchangeConfig
 from live_bridge.exchange import Candle, Rules
-from live_bridge.failures import read_again, sentence
+from live_bridge.exchange_health import CallLog
+from live_bridge.failures import answered_soundly, read_again, says_banned, sentence
 from live_bridge.keys import Keys
 
 __all__ = ["CcxtExchange", "client_of", "connect"]
@@ -92,6 +93,17 @@ class CcxtExchange:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self._log = CallLog()
+        self._banned = False
+
+    @property
+    def banned(self) -> bool:
+        """Whether the exchange answered 418: this address is banned."""
+        return self._banned
+
+    def calls(self) -> tuple[tuple[bool, float], ...]:
+        """Return whether each of the last calls was answered, and its milliseconds; latest last."""
+        return self._log.calls()
 
     def now(self) -> datetime:
         """Return the exchange's server time, UTC."""
@@ -104,7 +116,8 @@ class CcxtExchange:
 
     def rules(self, symbols: Sequence[str]) -> Mapping[str, Rules]:
         """Return the trading rules of each symbol, from the exchange's own market list."""
-        markets = self._ask("markets", self._client.load_markets)
+        # CCXT answers a second time from memory, which says nothing of the exchange.
+        markets = self._client.markets or self._ask("markets", self._client.load_markets)
         for symbol in symbols:
             if symbol not in markets:
                 raise ConfigError(self._unlisted(symbol, markets))
@@ -163,6 +176,14 @@ class CcxtExchange:
                 time.sleep(_BACKOFF_S * 2**attempt * (0.5 + random.random()))  # noqa: S311 - no secret
         raise VenueError(f"{self._name}: no answer about {what}")  # pragma: no cover - the last try raises
 
+    def _counted(self, call: Callable[[], T]) -> T:
+        """Make one call; all that are made go through here."""
+        try:
+            return self._log.timed(call, answered=answered_soundly)
+        except Exception as error:
+            self._banned = self._banned or says_banned(error)
+            raise
+
     def _limited(self, error: Exception) -> bool:
         """Whether the exchange answered 429 or 418; CCXT says the same of a key that was revoked."""
         known = errors()
@@ -173,7 +194,7 @@ class CcxtExchange:
         # Looked up late: CCXT's own exceptions, and those its parsers let through on nonsense.
         known = errors()
         try:
-            return call()
+            return self._counted(call)
         except known.BaseError as error:
             if not last and isinstance(error, known.InvalidNonce):
                 self.now()
@@ -182,7 +203,8 @@ class CcxtExchange:
                 raise _AgainError from None
             text = sentence(self._name, what, error, known, TIMEOUT_MS // 1000)
             if self._limited(error):
-                raise BannedError(text, retry_after_s(self._client.last_response_headers)) from None
+                wait_s = retry_after_s(self._client.last_response_headers)
+                raise BannedError(text, wait_s, banned=self._banned) from None
             raise VenueError(text) from None
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             if not last:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final, Literal
 
-__all__ = ["order_verdict", "read_again", "scrubbed", "sentence"]
+from lab.data.venues import errors
+
+__all__ = ["answered_soundly", "order_verdict", "read_again", "says_banned", "scrubbed", "sentence"]
 
 Verdict = Literal["skip", "retry", "wait", "halt", "ask"]
 
@@ -44,6 +46,17 @@ def order_verdict(error: Exception, known: Any) -> Verdict:
         return "wait"
     refused = (known.InsufficientFunds, known.InvalidOrder, known.BadRequest, known.MarketClosed)
     return "skip" if isinstance(error, refused) else "ask"
+
+
+def answered_soundly(error: Exception) -> bool:
+    """Return whether an error is what an exchange that is well answers: it refuses this one thing."""
+    known = errors()
+    return isinstance(error, known.BaseError) and order_verdict(error, known) == "skip"
+
+
+def says_banned(error: Exception) -> bool:
+    """Return whether the exchange answered 418: banned, where 429 only asks for fewer requests."""
+    return isinstance(error, errors().DDoSProtection) and re.search(r"\s418\s", str(error)) is not None
 
 
 def read_again(error: Exception, known: Any) -> bool:

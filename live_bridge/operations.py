@@ -11,6 +11,7 @@ from typing import Any
 
 from lab.core.errors import ConfigError, DataError
 from lab.strategies import load_portfolio
+from live_bridge.bans import heeded
 from live_bridge.book import Book
 from live_bridge.config import LoadedConfig, load_config
 from live_bridge.documents import order_document
@@ -27,6 +28,10 @@ __all__ = ["flatten", "halt", "reconcile", "resume"]
 
 _LONGEST_TICK_S = 60.0
 _FLATTEN_LASTS = timedelta(hours=1)
+_UNSOLD = (
+    ", nothing was sold and nothing is halted: say 'live-bridge halt', which asks no exchange, and flatten "
+    "again then"
+)
 
 
 def halt(config: Path, *, root: Path, by: str, reason: str) -> tuple[dict[str, Any], int]:
@@ -62,6 +67,7 @@ def reconcile(
     connect: Connect | None = None,
     environment: Mapping[str, str] | None = None,
     pause: Callable[[float], None] = time.sleep,
+    local_now: Callable[[], datetime] | None = None,
 ) -> tuple[dict[str, Any], int]:
     """Settle what was sent and bring the ledger to what the account holds; orders nothing.
 
@@ -78,8 +84,9 @@ def reconcile(
     loaded = load_config(config, root=root)
     if loaded.settings.mode != "live":
         raise ConfigError(f"{loaded.source}: mode: paper; a simulated account is what its journal says")
-    with exclusive(loaded.state):
-        session = _session(loaded, root, live, connect, environment, pause)
+    clock = local_now or _now
+    with exclusive(loaded.state), heeded(loaded.state, clock()):
+        session = _session(loaded, root, live, connect, environment, pause, clock)
         with session.opened() as book:
             desk = session.desk(book)
             symbols = _symbols(session, book)
@@ -99,6 +106,7 @@ def flatten(
     connect: Connect | None = None,
     environment: Mapping[str, str] | None = None,
     pause: Callable[[float], None] = time.sleep,
+    local_now: Callable[[], datetime] | None = None,
 ) -> tuple[dict[str, Any], int]:
     """Halt, cancel what is open, and sell all positions at market; what is too small to sell is named.
 
@@ -110,8 +118,9 @@ def flatten(
         0, or 1 when something that could be sold is left.
     """
     loaded = load_config(config, root=root)
-    with exclusive(loaded.state, seconds=_patience(loaded)):
-        session = _session(loaded, root, live, connect, environment, pause)
+    clock = local_now or _now
+    with exclusive(loaded.state, seconds=_patience(loaded)), heeded(loaded.state, clock(), instead=_UNSOLD):
+        session = _session(loaded, root, live, connect, environment, pause, clock)
         with session.opened() as book:
             if book.state.risk.mode != HALTED:
                 body = {"by": by, "reason": f"flatten: {reason}"}
@@ -192,7 +201,7 @@ def _told(config: Path, root: Path, kind: str, by: str, reason: str, text: str) 
             # Exchange time stands where the last event left it: no exchange is asked.
             at = datetime.fromisoformat(state.at)
             book = Book(journal, state, lambda: at)
-            halted = state.risk.mode == HALTED
+            halted = state.risk.mode == HALTED or bool(state.risk.layers.get("banned"))
             if kind == "RESUMED" and not halted:
                 raise ConfigError(f"{loaded.state}: not halted, there is nothing to resume")
             drafts = [Draft(kind, {"by": by, "reason": reason, "local": datetime.now(UTC).isoformat()})]
@@ -222,6 +231,7 @@ def _session(
     connect: Connect | None,
     environment: Mapping[str, str] | None,
     pause: Callable[[float], None],
+    local_now: Callable[[], datetime],
 ) -> Session:
     return Session(
         loaded,
@@ -230,9 +240,13 @@ def _session(
         live=live,
         new_account=False,
         environment=os.environ if environment is None else environment,
-        local_now=lambda: datetime.now(UTC),
+        local_now=local_now,
         pause=pause,
     )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _symbols(session: Session, book: Book) -> list[str]:

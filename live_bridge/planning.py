@@ -47,6 +47,7 @@ def plan_tick(
     symbols: Sequence[str],
     now: datetime,
     head: str,
+    trouble: float = 0.0,
 ) -> Planned:
     """Return the plan of a tick.
 
@@ -67,6 +68,8 @@ def plan_tick(
     head : str
         Hash of the journal's last event. It is part of the order ids, so that a journal put back from a copy
         does not use an id again.
+    trouble : float
+        Code of :func:`lab.risk.exchange_trouble`, of all symbols.
     """
     last = max(found.decisions, key=lambda decision: decision.closed)
     tick = f"{portfolio.portfolio_id}-{last.closed:%Y%m%dT%H%M%SZ}-{state.ticks + 1}"
@@ -77,7 +80,18 @@ def plan_tick(
     measured = measure_markets(portfolio, answers, loaded, now)
     blocked = blocked_symbols(loaded.root, portfolio, loaded.settings, now)
     permission = without_entries(
-        permit(portfolio, loaded.settings, state, wishes, account, tradeable, now, measured), blocked
+        permit(
+            portfolio,
+            loaded.settings,
+            state,
+            wishes,
+            account,
+            tradeable,
+            now,
+            measured,
+            dict.fromkeys(symbols, trouble),
+        ),
+        blocked,
     )
     costs = Costing.from_basis_points(portfolio.costs.fee_bps, portfolio.costs.slippage_bps)
     plan = plan_orders(
@@ -92,6 +106,8 @@ def plan_tick(
     body = _circumstances(loaded, portfolio, rules, prices, costs)
     body |= _reckoned(account, wishes, permission, plan)
     body |= {"now": now.isoformat(), "scope": list(scope), "valid_until": _valid_until(found).isoformat()}
+    # Left out where all is well, as in the plans of before it was looked at.
+    body |= {"trouble": trouble} if trouble else {}
     body["flags"] = {symbol: flag.reason for symbol, flag in blocked.items()}
     return Planned(tick, body)
 

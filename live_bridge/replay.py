@@ -160,6 +160,7 @@ def _derive(
         symbols=sorted({*traded_symbols(portfolio, loaded.settings), *held_symbols(state)}),
         now=now,
         head=recorded.head,
+        trouble=planned.get("trouble", 0.0),
     )
     documents: dict[str, Mapping[str, Any]] = {
         f"DECIDED {decision.instance.strategy_id}": decision.document() for decision in found.decisions

@@ -78,7 +78,7 @@ def run(
     started = time.perf_counter()
     loaded = load_config(config, root=root)
     clock = local_now or (lambda: datetime.now(UTC))
-    with exclusive(loaded.state), heeded(loaded.state, clock()):
+    with exclusive(loaded.state), heeded(loaded.state, clock()) as past:
         session = Session(
             loaded,
             root=root,
@@ -92,8 +92,10 @@ def run(
         ready = time.perf_counter()
         with session.opened() as book:
             opened = time.perf_counter()
-            tick = Tick(loaded, session.portfolio, book, session.market, session.desk(book), session.now)
+            desk = session.desk(book)
+            tick = Tick(loaded, session.portfolio, book, session.market, desk, session.now, past.banned)
             outcome = tick.run()
+            past.told = outcome.planned
             document = _document(loaded, session, book, outcome)
         if session.beside is not None:
             document["paper"] = simulate_beside(loaded, session.beside, session.market, session.now)

@@ -14,6 +14,7 @@ from live_bridge.clock import ExchangeClock
 from live_bridge.config import OrderSettings
 from live_bridge.documents import order_document
 from live_bridge.exchange import Exchange, Order, OrderRefusedError, Rules, UnclearError
+from live_bridge.exchange_health import was_banned
 from live_bridge.gate import GateView, fitted, refusal
 from live_bridge.history import HALTED
 from live_bridge.journal import Draft
@@ -143,7 +144,8 @@ class Sender:
             # Asked on by the next run: a refusal in a hurry is not always the whole truth.
             banned = self.book.incident("EXCHANGE_BANNED", text, order.symbol)
             self.book.append([_answer(order, "UNKNOWN", text), banned])
-            raise BannedError(f"{text}; the next run asks what became of it and continues", error.wait_s)
+            text += "; the next run asks what became of it and continues"
+            raise BannedError(text, error.wait_s, banned=was_banned(self.account))
         self.book.append([_answer(order, "REFUSED", text)])
         if error.kind == "halt":
             self.settler.end(working, "REJECTED", text)

@@ -16,6 +16,7 @@ from live_bridge.config import LoadedConfig
 from live_bridge.decisions import Decisions, Skipped, Waiting, decide_all, due_instances
 from live_bridge.desk import Desk
 from live_bridge.exchange import MarketData, Rules
+from live_bridge.exchange_health import WELL, exchange_health
 from live_bridge.history import HALTED
 from live_bridge.inputs import record_candles
 from live_bridge.journal import Draft
@@ -32,6 +33,7 @@ class Outcome:
 
     tick: str = ""
     acted: bool = False
+    planned: bool = False
     halted: bool = False
     waiting: list[Waiting] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
@@ -54,6 +56,8 @@ class Tick:
         Who brings orders to an end.
     now : datetime
         Exchange time.
+    banned : bool
+        Whether the exchange banned a run before this one, and none has planned since.
     """
 
     def __init__(
@@ -64,9 +68,10 @@ class Tick:
         market: MarketData,
         desk: Desk,
         now: datetime,
+        banned: bool = False,
     ) -> None:
         self.loaded, self.portfolio, self.book = loaded, portfolio, book
-        self.market, self.desk, self.now = market, desk, now
+        self.market, self.desk, self.now, self.banned = market, desk, now, banned
         self.outcome = Outcome(tick=book.state.tick)
 
     @property
@@ -154,6 +159,11 @@ class Tick:
     ) -> None:
         with self._timed("prices"):
             prices = self.market.prices(sorted(rules))
+        # A simulation goes on as a backtest does, whatever the exchange it looks at suffers from.
+        health = WELL
+        if self.loaded.settings.mode == "live":
+            health = exchange_health(self.market, self.portfolio.risk.health, banned=self.banned)
+            self.outcome.reasons += [health.reason] if health.reason else []
         with self._timed("plan"):
             planned = plan_tick(
                 self.loaded,
@@ -166,9 +176,10 @@ class Tick:
                 symbols=self._symbols(),
                 now=self.now,
                 head=self.book.journal.head[1],
+                trouble=health.code,
             )
             self._record(found, answers, planned)
-        self.outcome.tick, self.outcome.acted = planned.tick, True
+        self.outcome.tick, self.outcome.acted, self.outcome.planned = planned.tick, True, True
 
     def _record(self, found: Decisions, answers: Mapping[tuple[str, str], Answer], planned: Planned) -> None:
         drafts = [Draft("DECIDED", decision.document()) for decision in found.decisions]
