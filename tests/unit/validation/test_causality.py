@@ -12,35 +12,19 @@ from numpy.typing import NDArray
 
 from lab.core.errors import InsufficientHistoryError
 from lab.core.panel import Panel
-from lab.core.timeframe import Timeframe
 from lab.features import atr, compute, ema, mean, zscore
 from lab.validation.causality import certify, certify_feature
 from lab.validation.causality_bits import FARTHEST, differing, distance
+from tests.oracle.leaky_panels import BARS, make_panel, shifted
+from tests.oracle.leaky_signals import (
+    last_return,
+    mean_of_twenty,
+    most_traded_now,
+    next_return,
+    slope_backwards,
+)
 
 Array = NDArray[np.float64]
-BARS, MARKETS = 150, 3
-
-
-def make_panel(holes: bool = False) -> Panel:
-    generator = np.random.default_rng(11)
-    day = Timeframe.parse("1d")
-    bar = np.arange(18_003, 18_003 + BARS)
-    close = 100.0 * np.exp(np.cumsum(generator.normal(0.0, 0.03, (BARS, MARKETS)), axis=0))
-    spread = 1.0 + 0.01 * generator.random((BARS, MARKETS))
-    volume = generator.lognormal(10.0, 1.0, (BARS, MARKETS))
-    if holes:
-        close[generator.random((BARS, MARKETS)) < 0.1] = np.nan
-    fields = {"close": close, "high": close * spread, "low": close / spread, "volume": volume}
-    return Panel(day, bar, day.open_times(bar), tuple(f"x:M{j}/USDT" for j in range(MARKETS)), fields)
-
-
-def shifted(values: Array, bars: int) -> Array:
-    moved = np.full_like(values, np.nan)
-    if bars >= 0:
-        moved[bars:] = values[: len(values) - bars]
-    else:
-        moved[:bars] = values[-bars:]
-    return moved
 
 
 def windowed(values: Array, window: int, function: Callable[[Array], Any]) -> Array:
@@ -50,20 +34,8 @@ def windowed(values: Array, window: int, function: Callable[[Array], Any]) -> Ar
     return out
 
 
-def next_return(panel: Panel, _: Any) -> Array:
-    return shifted(panel["close"], -1) / panel["close"] - 1.0
-
-
-def last_return(panel: Panel, _: Any) -> Array:
-    return panel["close"] / shifted(panel["close"], 1) - 1.0
-
-
 def scaled_on_window(panel: Panel, _: Any) -> Array:
     return compute(panel, [zscore("close", 20)])[zscore("close", 20)]
-
-
-def slope_backwards(panel: Panel, _: Any) -> Array:
-    return panel["close"] - shifted(panel["close"], 1)
 
 
 def centred_mean(panel: Panel, _: Any) -> Array:
@@ -83,21 +55,12 @@ def known_in_time(panel: Panel, _: Any) -> Array:
     return out
 
 
-def most_traded_now(panel: Panel, _: Any) -> Array:
-    volume = panel["volume"]
-    return np.where(volume == volume.max(axis=1, keepdims=True), 1.0, 0.0)
-
-
 def summed_over_window(panel: Panel, _: Any) -> Array:
     return windowed(panel["volume"], 20, lambda part: np.add.reduce(part[::1], axis=0))
 
 
 def finite_mean(panel: Panel, _: Any) -> Array:
     return compute(panel, [ema("close", 3)])[ema("close", 3)]
-
-
-def mean_of_twenty(panel: Panel, _: Any) -> Array:
-    return compute(panel, [mean("close", 20)])[mean("close", 20)]
 
 
 CLEAN = [
