@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from lab.core.panel import Panel
@@ -118,3 +119,19 @@ def ties(cases: int = 6, markets: int = 16) -> list[Case]:
         weights = np.tile(random.choice([0.03, 0.06], markets), (4, 1))
         made.append(Case(walk, walk, weights, fee_bps=7.0, slippage_bps=3.0))
     return made
+
+
+def flat_panel(bars: int = 4, markets: int = 2) -> Panel:
+    prices = np.full((bars, markets), 10.0)
+    return panel_of(prices, prices)
+
+
+def bar_frame(panel: Panel) -> pl.DataFrame:
+    frame = panel.to_frame(panel["open"], "open")
+    for column in ("high", "low", "close", "volume"):
+        frame = frame.with_columns(panel.to_frame(panel[column], column)[column])
+    return frame.filter(pl.col("close").is_not_nan())
+
+
+def weight_frame(panel: Panel, weights: np.ndarray) -> pl.DataFrame:
+    return panel.to_frame(weights, "weight")
