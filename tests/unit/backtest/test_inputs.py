@@ -11,7 +11,6 @@ from lab.core.errors import ConfigError, DataError, FrameError, UnknownMarketErr
 from lab.costs import Costs
 from tests.oracle.portfolios import bar_frame, day, flat_panel, panel_of, weight_frame
 
-NAN = np.nan
 FREE = Costs(fee_bps=0.0, slippage_bps=0.0)
 A, B = "synthetic:M00000/USDT", "synthetic:M00001/USDT"
 
