@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -58,10 +59,14 @@ def _report(
 
 
 def _fractions(text: str | None) -> list[float]:
+    refusal = f"--shares {text!r} not understood: write fractions as 0.5,0.3,0.2"
     try:
-        return [float(part) for part in text.split(",")] if text else []
+        found = [float(part) for part in text.split(",")] if text is not None else []
     except ValueError:
-        raise ConfigError(f"--shares {text!r} not understood: write fractions as 0.5,0.3,0.2") from None
+        raise ConfigError(refusal) from None
+    if not all(map(math.isfinite, found)):
+        raise ConfigError(refusal)
+    return found
 
 
 def _operator_report(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -11,6 +12,8 @@ from lab.cli.shell import Json, Root, emit, progress, root_folder, table
 from lab.core.errors import ConfigError
 
 __all__ = ["parse_axis", "register"]
+
+_MOST_VALUES: Final = 1_000_000
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +42,11 @@ def _sweep(
     """Simulate every combination of parameter values; continues where a killed run stopped."""
     from lab.pipeline.sweeps import sweep
 
-    axes = dict(parse_axis(text) for text in grid)
+    axes: dict[str, list[Any]] = {}
+    for name, values in map(parse_axis, grid):
+        if name in axes:
+            raise ConfigError(f"--grid: {name} is given twice; give all its values at once")
+        axes[name] = values
     with progress() as report:
         run = sweep(
             config,
@@ -75,11 +82,13 @@ def parse_axis(text: str) -> tuple[str, list[Any]]:
         count = round((high - low) / step)
         if step <= 0 or count < 0 or abs(low + count * step - high) > 1e-9 * max(abs(high), 1.0):
             raise ValueError(values)
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError, OverflowError):
         raise ConfigError(
             f"--grid {text}: not understood; write NAME=LOW:HIGH:STEP with HIGH a whole number of steps "
             "above LOW, or NAME=A,B,C"
         ) from None
+    if count >= _MOST_VALUES:
+        raise ConfigError(f"--grid {text}: about {count:.3g} values; expected at most {_MOST_VALUES:,}")
     if all(isinstance(part, int) for part in (low, high, step)):
         return name.strip(), [low + place * step for place in range(count + 1)]
     return name.strip(), [float(f"{low + place * step:.12g}") for place in range(count + 1)]
@@ -89,7 +98,10 @@ def _number(text: str) -> int | float:
     try:
         return int(text)
     except ValueError:
-        return float(text)
+        number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _show(name: str, document: dict[str, Any]) -> None:

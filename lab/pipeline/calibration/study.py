@@ -96,7 +96,7 @@ def calibrate(
     ConfigError
         If a figure is out of range, or the strategy reads more than bars.
     """
-    _check(worlds, trials, seed, method, years, workers)
+    _check(worlds, trials, seed, method, sharpe, years, workers)
     began = clock()
     instance = in_synthetic_markets(config if isinstance(config, StrategyInstance) else load(config))
     pipeline = _Pipeline(instance, method, trials, seed, round(years * instance.timeframe.periods_per_year))
@@ -216,7 +216,9 @@ def _run(
                 progress(name, number + 1, count)
 
 
-def _check(worlds: int, trials: int, seed: int, method: str, years: float, workers: int) -> None:
+def _check(
+    worlds: int, trials: int, seed: int, method: str, sharpe: float, years: float, workers: int
+) -> None:
     for name, value, least in (
         ("worlds", worlds, 4),
         ("trials", trials, 2),
@@ -227,8 +229,12 @@ def _check(worlds: int, trials: int, seed: int, method: str, years: float, worke
             raise ConfigError(f"calibrate: {name} is {value}; expected at least {least}")
     if not 0.1 <= years <= 100:
         raise ConfigError(f"calibrate: years is {years}; expected 0.1 to 100")
+    if not -_MOST_SHARPE <= sharpe <= _MOST_SHARPE:
+        raise ConfigError(f"calibrate: sharpe is {sharpe}; expected {-_MOST_SHARPE:g} to {_MOST_SHARPE:g}")
     if method not in METHODS:
         raise ConfigError(f"calibrate: method {method!r} unknown; expected {' or '.join(METHODS)}")
 
 
 METHODS: Final = ("sweep", "walk_forward")
+# No edge of this size exists, and prices leave the numbers far beyond it.
+_MOST_SHARPE: Final = 100.0

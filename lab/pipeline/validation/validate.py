@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,8 @@ def validate(
 
 
 def _judged(target: Path | str, root: Path) -> Judged:
-    if Path(target).exists() or str(target).endswith((".yaml", ".yml")):
+    # Not Path.exists, which raises for a name longer than the file system takes.
+    if os.path.lexists(target) or str(target).endswith((".yaml", ".yml")):
         return judged_config(target, root=root)
     return judged_run(str(target), root=root)
 

@@ -172,7 +172,13 @@ def test_the_command_prints_rates_writes_nothing_and_counts_no_trial(
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"worlds": 3}, "worlds is 3"), ({"trials": 1}, "trials is 1"), ({"method": "x"}, "method 'x' unknown")],
+    [
+        ({"worlds": 3}, "worlds is 3"),
+        ({"trials": 1}, "trials is 1"),
+        ({"method": "x"}, "method 'x' unknown"),
+        ({"sharpe": float("nan")}, "sharpe is nan"),
+        ({"sharpe": float("inf")}, "sharpe is inf"),
+    ],
 )
 def test_figures_out_of_range_are_named(change: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):

@@ -116,8 +116,18 @@ def test_killed_half_way_it_ends_in_the_same_bytes(config: Path, whole, tmp_path
 
 
 @pytest.mark.parametrize(
-    "text", ["window", "window=", "window=10:5:1", "window=1:2:0", "window=1:2", "w=a,b"]
+    "text",
+    [
+        *("window", "window=", "window=10:5:1", "window=1:2:0", "window=1:2", "w=a,b"),
+        *("w=nan", "w=1,inf", "w=1:inf:1", "w=0:1e308:1e-308"),
+    ],
 )
 def test_an_axis_that_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="not understood"):
+        parse_axis(text)
+
+
+@pytest.mark.parametrize("text", ["w=0:1000000000:1", "w=1:1e308:1", "w=20:180:1e-9"])
+def test_an_axis_that_no_memory_holds_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="at most 1,000,000"):
         parse_axis(text)

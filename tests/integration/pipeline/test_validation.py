@@ -164,6 +164,8 @@ def test_changed_bars_are_refused(root: Path, tmp_path: Path) -> None:
 def test_what_is_no_result_is_refused(root: Path) -> None:
     with pytest.raises(ConfigError, match="not found"):
         validate("nothing", root=root)
+    with pytest.raises(ConfigError, match="not found"):
+        validate("a" * 5_000, root=root)
     with pytest.raises(ConfigError, match="seed is -1"):
         validate("nothing", root=root, seed=-1)
     with pytest.raises(ConfigError, match="no such file"):

@@ -68,6 +68,9 @@ def test_two_runs_become_one_page(logged: tuple[Path, list[str]], capsys: pytest
         (("0", "f" * 32), "not found"),
         (("0", "1", "--shares", "0.5"), "1 shares for 2 runs"),
         (("0", "1", "--shares", "half"), "write fractions"),
+        (("0", "1", "--shares", "nan,0.5"), "write fractions"),
+        (("0", "1", "--shares", "1e400,0"), "write fractions"),
+        (("0", "1", "--shares", ""), "write fractions"),
         (("0", "--shares", "1"), "one run was given"),
     ],
 )
