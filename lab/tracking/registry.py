@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,8 @@ from lab.tracking.tracker import Tracker
 
 __all__ = ["RegisteredStrategy", "register", "registered"]
 
+_ALIAS: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_RESERVED: Final = re.compile(r"latest|v\d+", re.IGNORECASE)
 _TAGS: Final = (
     "kind",
     "family",
@@ -79,8 +82,11 @@ def register(run_id: str, *, root: Path, alias: str = "candidate") -> Registered
     ConfigError
         If no run has that id, it is a part of a run, is not complete or FAILED, or the alias is no name.
     """
-    if not alias.replace("-", "").replace("_", "").isalnum() or alias == "latest":
-        raise ConfigError(f"alias {alias!r}: expected letters, digits, dash and underscore, and not 'latest'")
+    if not _ALIAS.fullmatch(alias) or _RESERVED.fullmatch(alias):
+        raise ConfigError(
+            f"alias {alias!r}: expected at most 255 letters, digits, dashes and underscores, and neither "
+            "'latest' nor a version such as 'v1', which name versions by themselves"
+        )
     run = Tracker(root).load_run(run_id)
     if run.parent is not None or run.status != "FINISHED":
         what = f"a part of run {run.parent}" if run.parent is not None else f"marked {run.status}"

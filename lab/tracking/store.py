@@ -99,6 +99,7 @@ class RunStore:
         # After the import, which sets them to INFO.
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
+        self._require_readable()
         _log_ahead(self.database)
         client = MlflowClient(tracking_uri=self._uri)
         found = client.get_experiment_by_name(EXPERIMENT)
@@ -111,6 +112,22 @@ class RunStore:
                 self._correct_locations(location)
         self._client = client
         return client
+
+    def _require_readable(self) -> None:
+        # MLflow tries a file that is no database again and again, for about a minute.
+        if not self.database.is_file():
+            return
+        try:
+            with closing(sqlite3.connect(self.database)) as found:
+                found.execute("PRAGMA schema_version").fetchone()
+        except sqlite3.OperationalError:
+            # Locked or read-only: another matter, which MLflow's own attempt decides.
+            return
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"{self.database}: runs cannot be read ({error}). Put a copy of it back, or move it away to "
+                "start with no runs"
+            ) from None
 
     def settle(self) -> None:
         """Move what was committed into the database's own file, durably: a copy of it is complete then."""

@@ -138,8 +138,9 @@ def test_only_whole_runs_that_finished_are_registered(root: Path) -> None:
     parts = search_runs(root, children=True).filter(pl.col("parent").is_not_null())
     with pytest.raises(ConfigError, match="a part of run"):
         register(parts["run_id"][0], root=root)
-    with pytest.raises(ConfigError, match="alias"):
-        register(run_id(root, family="trend"), root=root, alias="no good")
+    for alias in ("no good", "", "latest", "v1", "a" * 256):
+        with pytest.raises(ConfigError, match="alias"):
+            register(run_id(root, family="trend"), root=root, alias=alias)
 
 
 def test_the_patch_of_a_dirty_checkout_and_further_files_are_artifacts(root: Path) -> None:

@@ -213,6 +213,14 @@ def test_a_run_that_dies_while_being_logged_never_looks_finished(root):
     assert rows == [("RUNNING",)]
 
 
+def test_a_database_that_is_damaged_is_named_at_once(tmp_path):
+    (tmp_path / "mlruns").mkdir()
+    (tmp_path / "mlruns" / "mlflow.db").write_bytes(b"not a database" * 50)
+    with pytest.raises(StoreError, match=r"mlflow\.db: runs cannot be read"):
+        Tracker(tmp_path).load_run("0" * 32)
+    assert (tmp_path / "mlruns" / "mlflow.db").read_bytes() == b"not a database" * 50
+
+
 def test_records_refuse_naive_times_and_names_that_are_paths():
     with pytest.raises(ConfigError, match="timezone"):
         record(started=datetime(2024, 5, 1))  # noqa: DTZ001
