@@ -109,7 +109,13 @@ class RunStore:
         else:
             self.experiment = found.experiment_id
             if found.artifact_location != location:
-                self._correct_locations(location)
+                try:
+                    self._correct_locations(location)
+                except sqlite3.OperationalError as error:
+                    raise StoreError(
+                        f"{self.database}: was moved, and its paths cannot be corrected ({error}). "
+                        "Check free space and permissions"
+                    ) from None
         self._client = client
         return client
 
