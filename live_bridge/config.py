@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -21,6 +21,9 @@ from live_bridge.monitoring.settings import MonitoringSettings
 __all__ = ["BridgeConfig", "ExchangeConfig", "LoadedConfig", "OrderSettings", "load_config", "parse_config"]
 
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
+
+
+_CREDENTIAL: Final = re.compile(r"apikey|secret|passw|passphrase|privatekey|accesstoken|^token$")
 
 
 class ExchangeConfig(Section):
@@ -170,7 +173,22 @@ def parse_config(text: str, *, source: str) -> BridgeConfig:
     ConfigError
         With one line per fault: file, line, key, what was found and what is allowed.
     """
-    return parse_document(text, BridgeConfig, source=source)
+    settings = parse_document(text, BridgeConfig, source=source)
+    for key in _credentials(settings.exchange.options):
+        # Without the value: the options are written to the journal and its log.
+        raise ConfigError(
+            f"{source}: exchange.options: {key} looks like a credential; expected none in this file. "
+            "Remove it and give keys as live_bridge/README.md says; keys that stood here should be replaced"
+        )
+    return settings
+
+
+def _credentials(options: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in options.items():
+        if _CREDENTIAL.search(re.sub(r"[^a-z]", "", str(key).lower())):
+            yield str(key)
+        if isinstance(value, Mapping):
+            yield from _credentials(value)
 
 
 def load_config(path: Path, *, root: Path) -> LoadedConfig:

@@ -44,6 +44,18 @@ def test_faults_name_file_line_and_key(text: str, said: str) -> None:
         parse_config(text, source="f.yaml")
 
 
+@pytest.mark.parametrize(
+    "options", ["{apiKey: hunter2}", "{api_secret: hunter2}", "{headers: {X-MBX-APIKEY: hunter2}}"]
+)
+def test_a_credential_among_the_options_is_refused_and_not_shown(options: str) -> None:
+    with pytest.raises(ConfigError, match=r"exchange\.options: .* looks like a credential") as caught:
+        parse_config(f"portfolio: a\nexchange: {{options: {options}}}", source="f.yaml")
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.exit_code == 2
+    ordinary = "portfolio: a\nexchange: {options: {defaultType: spot}}"
+    assert parse_config(ordinary, source="f.yaml").exchange.options == {"defaultType": "spot"}
+
+
 def test_a_market_of_another_venue_needs_an_entry_in_the_map() -> None:
     settings = BridgeConfig(portfolio="p", market_map={"bitstamp:BTC/USD": "BTC/USDC"})
     assert settings.symbol("binance:ETH/USDT") == "ETH/USDT"
