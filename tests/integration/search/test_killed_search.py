@@ -20,7 +20,7 @@ from lab.search import Ledger
 from lab.search.checkpoint import code_identity
 from lab.strategies import load
 from lab.tracking import Tracker
-from tests.oracle.killing import RESULT, found_in, search
+from tests.oracle.killed_search import RESULT, found_in, search
 
 pytestmark = pytest.mark.integration
 
@@ -31,7 +31,7 @@ SEED = 11
 def processes():
     # Children start from a process that has imported everything and done nothing.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.oracle.killing"])
+    context.set_forkserver_preload(["tests.oracle.killed_search"])
     return context
 
 

@@ -74,7 +74,7 @@ def test_text_that_is_no_plain_mapping_is_refused(text, expected):
 def test_shipped_sections_refuse_nonsense():
     assert fault("max_position_pct: 2", RiskSettings)[0].startswith("file.yaml:1: max_position_pct: found 2")
     assert "train_bars" in fault("train_bars: 1", SearchSettings)[0]
-    assert "'tpe', 'random' or 'grid'" in fault("sampler: best", SearchSettings)[0]
+    assert "'cmaes' or 'nsga2'" in fault("sampler: best", SearchSettings)[0]
 
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60))

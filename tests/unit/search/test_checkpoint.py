@@ -16,7 +16,7 @@ from lab.search.fold import search_fold
 from lab.search.objectives import Objective
 from lab.search.proposals import proposer_of
 from lab.validation.splits import WalkForward
-from tests.oracle.killing import bytes_of
+from tests.oracle.killed_search import bytes_of
 from tests.oracle.search import instance_of, world
 
 TRIALS = 72
