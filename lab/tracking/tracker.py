@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -12,9 +12,10 @@ from typing import Any, Final
 from feature_store.atomic import write_bytes, write_parquet
 from lab.core.errors import ConfigError
 from lab.core.hashing import canonical_json
-from lab.tracking.record import DataInput, RunRecord, Scalar, TrackedRun
+from lab.tracking.children import ChildRun, add_children
+from lab.tracking.record import ChildRecord, DataInput, RunRecord, Scalar, TrackedRun
 from lab.tracking.store import RunStore
-from lab.tracking.usage import SYSTEM, Sample
+from lab.tracking.usage import SYSTEM
 
 __all__ = ["Tracker"]
 
@@ -24,7 +25,8 @@ _KIND_TAG: Final = "kind"
 _LONGEST_PARAM: Final = 6_000
 _LONGEST_TAG: Final = 8_000
 _DIGEST_DIGITS: Final = 32
-_LARGEST_BATCH: Final = 1_000
+# Metrics in one call, which takes a thousand things of all kinds.
+_LARGEST_BATCH: Final = 800
 # Markdown, shown on the run's page.
 _NOTE: Final = "Run again: `mnemo reproduce {run_id}` · tearsheet: `mnemo report {run_id}`"
 
@@ -120,59 +122,35 @@ class Tracker:
         )
 
     def _log(self, client: Any, record: RunRecord) -> str:
+        from mlflow.entities import Param, RunTag
+
         status = "FAILED" if record.failed else "FINISHED"
         started, ended = _milliseconds(record.started), _milliseconds(record.ended)
         tags = {_KIND_TAG: record.kind, **record.provenance.tags(), **record.tags, **_shown(record)}
-        run_id = self._create(client, record.name, started, tags, record.params, record.metrics)
-        client.set_tag(run_id, "mlflow.note.content", _NOTE.format(run_id=run_id))
-        client.log_inputs(run_id, datasets=[_dataset(record.provenance.data)])
-        self._log_usage(client, run_id, record.usage)
-        self._write_artifacts(run_id, record)
-        for number, child in enumerate(record.children):
-            child_tags = {_KIND_TAG: f"{record.kind}-part", **child.tags, _PARENT_TAG: run_id}
-            # One millisecond apart, so that their order can be asked for.
-            begun = started + number
-            child_id = self._create(client, child.name, begun, child_tags, child.params, child.metrics)
-            client.set_terminated(child_id, status=status, end_time=ended)
-        client.set_terminated(run_id, status=status, end_time=ended)
-        return run_id
-
-    def _create(
-        self,
-        client: Any,
-        name: str,
-        started: int,
-        tags: Mapping[str, str],
-        params: Mapping[str, Scalar],
-        metrics: Mapping[str, float],
-    ) -> str:
-        from mlflow.entities import Metric, Param
-
-        cut = {key: text[:_LONGEST_TAG] for key, text in tags.items()}
         run_id: str = client.create_run(
-            self._store.experiment, start_time=started, tags=cut, run_name=name
+            self._store.experiment, start_time=started, tags=_cut(tags), run_name=record.name
         ).info.run_id
+        figures = _figures(record, started)
         client.log_batch(
             run_id,
-            metrics=[
-                Metric(key, float(value), started, 0)
-                for key, value in metrics.items()
-                if math.isfinite(value)
-            ],
-            params=[Param(key, _text(value)[:_LONGEST_PARAM]) for key, value in params.items()],
+            metrics=figures[:_LARGEST_BATCH],
+            params=[Param(key, text) for key, text in _texts(record.params).items()],
+            tags=[RunTag("mlflow.note.content", _NOTE.format(run_id=run_id))],
         )
-        return run_id
-
-    def _log_usage(self, client: Any, run_id: str, usage: Sequence[Sample]) -> None:
-        from mlflow.entities import Metric
-
-        figures = [
-            Metric(key, value, _milliseconds(sample.at), step)
-            for step, sample in enumerate(usage)
-            for key, value in sample.figures().items()
-        ]
-        for start in range(0, len(figures), _LARGEST_BATCH):
+        for start in range(_LARGEST_BATCH, len(figures), _LARGEST_BATCH):
             client.log_batch(run_id, metrics=figures[start : start + _LARGEST_BATCH])
+        client.log_inputs(run_id, datasets=[_dataset(record.provenance.data)])
+        self._write_artifacts(run_id, record)
+        if record.children:
+            shared = {_KIND_TAG: f"{record.kind}-part", _PARENT_TAG: run_id}
+            # One millisecond apart, so that their order can be asked for.
+            runs = (
+                _child_run(child, shared, started + number, ended, status)
+                for number, child in enumerate(record.children)
+            )
+            add_children(self._store.database, run_id, self._store.artifacts.as_uri(), runs)
+        client.set_terminated(run_id, status=status, end_time=ended)
+        return run_id
 
     def _write_artifacts(self, run_id: str, record: RunRecord) -> None:
         folder = self._store.artifact_folder(run_id)
@@ -183,6 +161,33 @@ class Tracker:
             write_bytes(folder / name, text.encode("utf-8", "surrogateescape"))
         for name, table in record.tables.items():
             write_parquet(folder / f"{name}.parquet", table)
+
+
+def _figures(record: RunRecord, started: int) -> list[Any]:
+    """Return the run's metrics and the samples of what it took of the machine, as MLflow's."""
+    from mlflow.entities import Metric
+
+    metrics = [Metric(key, value, started, 0) for key, value in _finite_metrics(record.metrics).items()]
+    samples = [
+        Metric(key, value, _milliseconds(sample.at), step)
+        for step, sample in enumerate(record.usage)
+        for key, value in sample.figures().items()
+    ]
+    return metrics + samples
+
+
+def _child_run(
+    child: ChildRecord, shared: Mapping[str, str], started: int, ended: int, status: str
+) -> ChildRun:
+    return ChildRun(
+        name=child.name,
+        started=started,
+        ended=ended,
+        status=status,
+        params=_texts(child.params),
+        tags=_cut({**child.tags, **shared}),
+        metrics=_finite_metrics(child.metrics),
+    )
 
 
 def _shown(record: RunRecord) -> dict[str, str]:
@@ -216,8 +221,19 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _text(value: Scalar) -> str:
-    return repr(value) if isinstance(value, float) else str(value)
+def _finite_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {key: float(value) for key, value in metrics.items() if math.isfinite(value)}
+
+
+def _texts(params: Mapping[str, Scalar]) -> dict[str, str]:
+    return {
+        key: (repr(value) if isinstance(value, float) else str(value))[:_LONGEST_PARAM]
+        for key, value in params.items()
+    }
+
+
+def _cut(tags: Mapping[str, str]) -> dict[str, str]:
+    return {key: text[:_LONGEST_TAG] for key, text in tags.items()}
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -116,6 +116,37 @@ def test_children_come_in_order_below_their_parent(root, run_id):
     assert {child.status for child in children} == {"FINISHED"}
 
 
+def test_a_child_has_the_rows_that_mlflows_client_would_write(root, run_id):
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param
+
+    child = Tracker(root).load_run(run_id).children[7]
+    begun, ended = (int(time.timestamp() * 1_000) for time in (STARTED, STARTED + timedelta(seconds=9)))
+    client = MlflowClient(tracking_uri=tracking_uri(root))
+    tags = {"kind": "tune-part", "mlflow.parentRunId": run_id}
+    other = client.create_run(
+        client.get_run(run_id).info.experiment_id, start_time=begun + 7, tags=tags, run_name="fold 7"
+    ).info.run_id
+    client.log_batch(
+        other, metrics=[Metric("test_sharpe", 7.0, begun + 7, 0)], params=[Param("lookback_window", "70")]
+    )
+    client.set_terminated(other, status="FINISHED", end_time=ended)
+    rows = []
+    with closing(sqlite3.connect(root / "mlruns" / "mlflow.db")) as database:
+        names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for one in (child, other):
+            found = [
+                (table, tuple(str(value).replace(one, "RUN") for value in row))
+                for table in names
+                for row in database.execute(f'SELECT * FROM "{table}"')
+                if any(one in str(value) for value in row)
+            ]
+            rows.append(sorted(found))
+    client.delete_run(other)
+    assert rows[0] == rows[1]
+    assert {table for table, _ in rows[0]} == {"runs", "tags", "params", "metrics", "latest_metrics"}
+
+
 def test_mlflow_itself_sees_inputs_artifacts_and_nesting(root, run_id):
     from mlflow import MlflowClient
 
