@@ -99,6 +99,12 @@ class BridgeConfig(Section):
         False, description="take what else the live account holds in the traded coins into the portfolio"
     )
     recv_window_ms: int = Field(5000, ge=100, le=60_000, description="how long a signed request is valid")
+    series_wait_s: float = Field(
+        3_600.0,
+        ge=0,
+        le=604_800,
+        description="seconds after a close in which a late value of a stored series is waited for",
+    )
     monitoring: MonitoringSettings = Field(
         default_factory=MonitoringSettings, description="logs, metrics and alerts"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,10 +15,12 @@ from lab.strategies import Portfolio, StrategyInstance
 from live_bridge.bars import Answer, marked_bars, panel_of
 from live_bridge.config import LoadedConfig
 from live_bridge.inputs import candles_digest
+from live_bridge.series import SeriesAnswer, SeriesError, overdue, series_inputs, with_series
 from live_bridge.state import BridgeState
+from live_bridge.undecided import Notice, SeriesWaiting, Skipped, Waiting
 from live_bridge.wishes import Opinion
 
-__all__ = ["Decision", "Decisions", "Skipped", "Waiting", "decide_all", "due_instances"]
+__all__ = ["Decision", "Decisions", "decide_all", "due_instances"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Decision:
         By market, fractions of the instance's capital; NaN keeps the quantity.
     inputs : mapping of str to dict
         By market: which bars it was decided from, their digest and quality marks.
+    series : mapping of str to dict
+        By series: which values; see :func:`live_bridge.series.series_inputs`.
     """
 
     instance: StrategyInstance
@@ -41,6 +45,7 @@ class Decision:
     closed: datetime
     weights: Mapping[str, float]
     inputs: Mapping[str, dict[str, Any]]
+    series: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """Return the decision as exact JSON."""
@@ -58,43 +63,9 @@ class Decision:
             "closed": self.closed.isoformat(),
             "weights": {name: None if math.isnan(w) else w.hex() for name, w in self.weights.items()},
             "inputs": dict(self.inputs),
+            # Left out by instances that read bars alone, as in the decisions of before series were read.
+            **({"series": dict(self.series)} if self.series else {}),
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """An instance whose bar has closed and that the exchange has not published in any of its markets.
-
-    `behind` counts the bars from the newest one published to the one that is due: 1 is ordinary just after a
-    close.
-    """
-
-    instance: str
-    due: datetime
-    newest: datetime
-    behind: int
-
-    def __str__(self) -> str:
-        return (
-            f"WAITING_FOR_BAR {self.instance}: bar {self.due:%Y-%m-%d %H:%M}Z has closed, the newest one the "
-            f"exchange has opened {self.newest:%Y-%m-%d %H:%M}Z"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A due instance that cannot decide on the bars there are; it keeps its quantities."""
-
-    instance: str
-    code: str
-    detail: str
-
-    def __str__(self) -> str:
-        return f"{self.code} {self.instance}: {self.detail}"
-
-    def document(self) -> dict[str, str]:
-        """Return it as JSON."""
-        return {"instance": self.instance, "code": self.code, "detail": self.detail}
 
 
 def due_instances(portfolio: Portfolio, state: BridgeState, now: datetime) -> list[StrategyInstance]:
@@ -110,12 +81,16 @@ def due_instances(portfolio: Portfolio, state: BridgeState, now: datetime) -> li
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What came of all instances: decisions of the due ones, who waits or cannot, and everyone's opinion."""
+    """What came of all instances: decisions of the due ones, who waits or cannot, and everyone's opinion.
+
+    `notices` are of the decisions.
+    """
 
     decisions: tuple[Decision, ...]
-    waiting: tuple[Waiting, ...]
+    waiting: tuple[Waiting | SeriesWaiting, ...]
     skipped: tuple[Skipped, ...]
     opinions: Mapping[str, Opinion]
+    notices: tuple[Notice, ...] = ()
 
 
 def decide_all(
@@ -124,8 +99,21 @@ def decide_all(
     answers: Mapping[tuple[str, str], Answer],
     loaded: LoadedConfig,
     now: datetime,
+    series: Mapping[str, SeriesAnswer] | None = None,
 ) -> Decisions:
     """Return each due instance's decision at its last complete bar, or why there is none yet.
+
+    Parameters
+    ----------
+    portfolio, due
+        All instances, and those that decide now.
+    answers : mapping
+        Bars, as :func:`live_bridge.bars.fetch_bars` returns them.
+    loaded : LoadedConfig
+    now : datetime
+        Exchange time.
+    series : mapping, optional
+        As :func:`live_bridge.series.fetch_series` returns it; needed where an instance reads one.
 
     Raises
     ------
@@ -138,35 +126,45 @@ def decide_all(
         symbols = {name: loaded.settings.symbol(name) for name in names}
         marked[timeframe] = marked_bars(answers, symbols, timeframe, loaded.quality)
     decisions: list[Decision] = []
-    waiting: list[Waiting] = []
+    waiting: list[Waiting | SeriesWaiting] = []
     skipped: list[Skipped] = []
     opinions: dict[str, Opinion] = {}
+    notices: list[Notice] = []
     for instance in portfolio.instances:
         try:
-            opinion = _opinion(portfolio, instance, marked[instance.timeframe], loaded)
+            opinion = _opinion(portfolio, instance, marked[instance.timeframe], loaded, series or {})
             opinions[instance.strategy_id] = opinion
             if instance not in due:
                 continue
-            found = _decide(opinion, marked[instance.timeframe], answers, loaded, now)
+            found = _decide(opinion, marked[instance.timeframe], answers, loaded, now, series or {})
         except DataError as error:
             opinions.pop(instance.strategy_id, None)
-            short = isinstance(error, InsufficientHistoryError)
-            code = "SHORT_HISTORY" if short else "DATA_PROBLEM"
             if instance in due:
-                skipped.append(Skipped(instance.strategy_id, code, str(error)))
+                skipped.append(Skipped(instance.strategy_id, _code(error), str(error)))
             continue
         if isinstance(found, Decision):
             decisions.append(found)
+            notices += _notices(found, series or {})
         else:
             waiting.append(found)
-    return Decisions(tuple(decisions), tuple(waiting), tuple(skipped), opinions)
+    return Decisions(tuple(decisions), tuple(waiting), tuple(skipped), opinions, tuple(notices))
+
+
+def _code(error: DataError) -> str:
+    if isinstance(error, SeriesError):
+        return "SERIES_MISSING"
+    return "SHORT_HISTORY" if isinstance(error, InsufficientHistoryError) else "DATA_PROBLEM"
 
 
 def _opinion(
-    portfolio: Portfolio, instance: StrategyInstance, marked: pl.DataFrame, loaded: LoadedConfig
+    portfolio: Portfolio,
+    instance: StrategyInstance,
+    marked: pl.DataFrame,
+    loaded: LoadedConfig,
+    series: Mapping[str, SeriesAnswer],
 ) -> Opinion:
     panel = panel_of(marked, instance.timeframe, instance.markets, loaded.quality)
-    panel = panel.tail(portfolio.bars_needed(instance))
+    panel = with_series(instance, panel.tail(portfolio.bars_needed(instance)), series)
     return Opinion(instance, panel, instance.decide(panel))
 
 
@@ -176,24 +174,50 @@ def _decide(
     answers: Mapping[tuple[str, str], Answer],
     loaded: LoadedConfig,
     now: datetime,
-) -> Decision | Waiting:
+    series: Mapping[str, SeriesAnswer],
+) -> Decision | Waiting | SeriesWaiting:
     instance, panel = opinion.instance, opinion.panel
     timeframe = instance.timeframe
     number = timeframe.last_complete(now)
     bar = timeframe.open_time(number)
+    closed = bar + timeframe.duration
     newest = int(panel.bar[-1])
     if newest < number:
         return Waiting(instance.strategy_id, bar, timeframe.open_time(newest), number - newest)
     if len(panel) < instance.lookback:
         # No market reaches back far enough, so this names the first.
         instance.require_history(panel)
+    read = series_inputs(instance, panel, series)
+    late = overdue(instance, closed, series)
+    stale = any(entry["unknown"] for entry in read.values())
+    if late and not stale and now < closed + timedelta(seconds=loaded.settings.series_wait_s):
+        return SeriesWaiting(instance.strategy_id, late)
     row = opinion.weights[-1]
     inputs = {
         name: _inputs(name, answers[loaded.settings.symbol(name), timeframe.name], marked, bar)
         for name in instance.markets
     }
     weights = {name: float(weight) for name, weight in zip(instance.markets, row, strict=True)}
-    return Decision(instance, bar, bar + timedelta(seconds=timeframe.seconds), weights, inputs)
+    return Decision(instance, bar, closed, weights, inputs, read)
+
+
+def _notices(decision: Decision, series: Mapping[str, SeriesAnswer]) -> list[Notice]:
+    """Return what is wrong with the series that a decision was made from all the same."""
+    name = decision.instance.strategy_id
+    found = []
+    for config in decision.instance.config.series:
+        unknown = decision.series[config.name]["unknown"]
+        if unknown:
+            text = (
+                f"series {config.name} has no value for {', '.join(unknown)} that is known and at most "
+                f"{config.max_age_days:g} days old at {decision.closed:%Y-%m-%d %H:%M}Z; what is NaN in the "
+                "backtest is NaN here"
+            )
+            found.append(Notice("SERIES_STALE", name, text))
+    late = overdue(decision.instance, decision.closed, series)
+    if late and not found:
+        found.append(Notice("SERIES_LATE", name, f"{late}; decided with the one before"))
+    return found
 
 
 def _inputs(name: str, answer: Answer, marked: pl.DataFrame, bar: datetime) -> dict[str, Any]:

@@ -18,20 +18,22 @@ from live_bridge.config import LoadedConfig, load_config
 from live_bridge.decisions import decide_all, due_instances
 from live_bridge.documents import read_rules
 from live_bridge.history import apply
-from live_bridge.inputs import read_candles
+from live_bridge.inputs import RecordedSeries, read_candles
 from live_bridge.journal import Event, Journal
 from live_bridge.live_locks import at_stage
 from live_bridge.permission import held_symbols, traded_symbols
 from live_bridge.planning import plan_tick
 from live_bridge.recorded import RecordedMarket
+from live_bridge.series import fetch_series
 from live_bridge.state import BridgeState
 
 __all__ = ["replay"]
 
 _ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
-# Which received bars a plan was made from; the bars themselves are compared through what they led to.
+# Which received bars and values a plan was made from; they are compared through what they led to.
 _REFERENCES: Final = "received"
+_SERIES: Final = "series"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +110,11 @@ def _recorded(journal: Journal, tick: str) -> _Recorded:
         raise DataError(f"{journal.path}: {_unknown(journal, tick, events)}")
     first = decided[0].number
     before = next(iter(journal.events(after=first - 2)))
-    body = {key: value for key, value in planned.body.items() if key != _REFERENCES}
     return _Recorded(
         first,
         before.hash,
         {f"DECIDED {event.body['instance']}": event.body for event in decided},
-        {**body, _REFERENCES: planned.body[_REFERENCES]},
+        planned.body,
     )
 
 
@@ -148,7 +149,13 @@ def _derive(
     market = RecordedMarket(now, rules, _bars(journal, planned[_REFERENCES]), prices)
     answers = fetch_bars(market, loaded, portfolio, now)
     due = due_instances(portfolio, state, now)
-    found = decide_all(portfolio, due, answers, loaded, now)
+    known = fetch_series(
+        RecordedSeries(journal.connection, planned.get(_SERIES, {})),
+        portfolio,
+        now,
+        context=loaded.quality.context_bars,
+    )
+    found = decide_all(portfolio, due, answers, loaded, now, known)
     plan = plan_tick(
         loaded,
         portfolio,
@@ -165,7 +172,8 @@ def _derive(
     documents: dict[str, Mapping[str, Any]] = {
         f"DECIDED {decision.instance.strategy_id}": decision.document() for decision in found.decisions
     }
-    documents["PLANNED"] = {**plan.body, _REFERENCES: planned[_REFERENCES]}
+    references = {key: planned[key] for key in (_REFERENCES, _SERIES) if key in planned}
+    documents["PLANNED"] = {**plan.body, **references}
     return documents
 
 

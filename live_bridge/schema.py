@@ -41,10 +41,24 @@ CREATE INDEX bars_by_time ON bars (symbol, timeframe, ts, number);
 CREATE TRIGGER bars_are_final BEFORE UPDATE ON bars BEGIN SELECT raise(ABORT, 'bars never change'); END;
 """
 
-# Derived from the events, and made anew when a later version has others; LAYOUT counts them.
-LAYOUT: Final = 2
+# What follows is made anew, or added, when a file is of an earlier version; LAYOUT counts them.
+LAYOUT: Final = 3
 
+# `series` keeps received values as `bars` keeps bars; `body` is a JSON object of a row's columns, NULL when
+# the row was missing from a later answer.
 VIEWS: Final = """
+CREATE TABLE IF NOT EXISTS series (
+    number INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    ts INTEGER NOT NULL,
+    known_at INTEGER NOT NULL,
+    body TEXT
+);
+CREATE INDEX IF NOT EXISTS series_by_time ON series (name, subject, ts, number);
+CREATE TRIGGER IF NOT EXISTS series_are_final BEFORE UPDATE ON series
+    BEGIN SELECT raise(ABORT, 'series never change'); END;
+
 DROP VIEW IF EXISTS decisions;
 CREATE VIEW decisions AS
     SELECT number, at, tick, body ->> 'instance' AS instance, body ->> 'bar' AS bar,

@@ -175,10 +175,4 @@ def _checked_portfolio(loaded: LoadedConfig) -> Portfolio:
     portfolio = load_portfolio(loaded.portfolio)
     for market in portfolio.markets:
         loaded.settings.symbol(market)
-    for instance in portfolio.instances:
-        if instance.config.series:
-            raise ConfigError(
-                f"{instance.source}: series: {instance.strategy_id} reads {instance.config.series[0].name}; "
-                "the bridge reads bars only. Leave the instance out of a portfolio that the bridge trades"
-            )
     return portfolio

@@ -13,16 +13,18 @@ from lab.strategies import Portfolio
 from live_bridge.bars import Answer, fetch_bars
 from live_bridge.book import Book
 from live_bridge.config import LoadedConfig
-from live_bridge.decisions import Decisions, Skipped, Waiting, decide_all, due_instances
+from live_bridge.decisions import Decisions, decide_all, due_instances
 from live_bridge.desk import Desk
 from live_bridge.exchange import MarketData, Rules
 from live_bridge.exchange_health import WELL, exchange_health
 from live_bridge.history import HALTED
-from live_bridge.inputs import record_candles
+from live_bridge.inputs import record_candles, record_series
 from live_bridge.journal import Draft
 from live_bridge.permission import account_at, held_symbols, traded_symbols
 from live_bridge.planning import Planned, plan_tick
+from live_bridge.series import SeriesAnswer, StoredSeries, fetch_series
 from live_bridge.state import BridgeState, OpenTick
+from live_bridge.undecided import SeriesWaiting, Skipped, Waiting
 
 __all__ = ["Outcome", "Tick", "close_tick"]
 
@@ -35,7 +37,7 @@ class Outcome:
     acted: bool = False
     planned: bool = False
     halted: bool = False
-    waiting: list[Waiting] = field(default_factory=list)
+    waiting: list[Waiting | SeriesWaiting] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -101,11 +103,17 @@ class Tick:
             rules = self._rules()
         with self._timed("bars"):
             answers = fetch_bars(self.market, self.loaded, self.portfolio, self.now)
+            series = fetch_series(
+                StoredSeries(self.loaded.root),
+                self.portfolio,
+                self.now,
+                context=self.loaded.quality.context_bars,
+            )
         with self._timed("decide"):
-            found = decide_all(self.portfolio, due, answers, self.loaded, self.now)
+            found = decide_all(self.portfolio, due, answers, self.loaded, self.now, series)
         self._tell(found)
         if found.decisions:
-            self._plan(found, answers, rules)
+            self._plan(found, answers, rules, series)
             with self._timed("act"):
                 self.desk.act()
                 close_tick(self.book, self._symbols())
@@ -152,10 +160,18 @@ class Tick:
                 continue
             drafts.append(Draft("SKIPPED", skipped.document()))
             drafts.append(self.book.incident(skipped.code, f"{skipped.instance}: {skipped.detail}"))
+        self.outcome.reasons += [str(notice) for notice in found.notices]
+        drafts += [
+            self.book.incident(notice.code, f"{notice.instance}: {notice.detail}") for notice in found.notices
+        ]
         self.book.append(drafts)
 
     def _plan(
-        self, found: Decisions, answers: Mapping[tuple[str, str], Answer], rules: Mapping[str, Rules]
+        self,
+        found: Decisions,
+        answers: Mapping[tuple[str, str], Answer],
+        rules: Mapping[str, Rules],
+        series: Mapping[str, SeriesAnswer],
     ) -> None:
         with self._timed("prices"):
             prices = self.market.prices(sorted(rules))
@@ -178,10 +194,16 @@ class Tick:
                 head=self.book.journal.head[1],
                 trouble=health.code,
             )
-            self._record(found, answers, planned)
+            self._record(found, answers, series, planned)
         self.outcome.tick, self.outcome.acted, self.outcome.planned = planned.tick, True, True
 
-    def _record(self, found: Decisions, answers: Mapping[tuple[str, str], Answer], planned: Planned) -> None:
+    def _record(
+        self,
+        found: Decisions,
+        answers: Mapping[tuple[str, str], Answer],
+        series: Mapping[str, SeriesAnswer],
+        planned: Planned,
+    ) -> None:
         drafts = [Draft("DECIDED", decision.document()) for decision in found.decisions]
         with self.book.journal.transaction() as connection:
             received = {
@@ -191,6 +213,8 @@ class Tick:
                 for (symbol, timeframe), answer in answers.items()
             }
             body = {**planned.body, "received": received}
+            if series:
+                body["series"] = {name: record_series(connection, answer) for name, answer in series.items()}
             self.book.append([*drafts, Draft("PLANNED", body)], tick=planned.tick)
 
     def _recover(self, tick: OpenTick) -> None:

@@ -16,7 +16,8 @@ from lab.core.timeframe import Timeframe
 
 __all__ = ["Ended", "next_close", "tick_process", "watch"]
 
-# A closed bar that is not published yet is asked for again after these seconds.
+# A closed bar that is not published yet is asked for again after these seconds; so is a late value of a
+# series, and after the last of them as often as a tick says that it waits: it stops by itself.
 _AGAIN_SECONDS: Final = (2.0, 5.0, 10.0, 30.0, 60.0)
 # Without an answer from the exchange there is no time of the next close; it is asked again.
 _UNREACHABLE_SECONDS: Final = 30.0
@@ -27,10 +28,11 @@ _TICK_SECONDS: Final = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a tick's process ended: its exit code, and whether a closed bar was not published yet."""
+    """How a tick's process ended: its exit code, and whether it waits for a closed bar or for a series."""
 
     code: int
     waiting: bool = False
+    series: bool = False
 
 
 def next_close(timeframes: Iterable[Timeframe], now: datetime) -> datetime:
@@ -84,8 +86,8 @@ def watch(
         done += 1
         if ended.code == _USAGE:
             return _USAGE
-        if ended.waiting and again < len(_AGAIN_SECONDS):
-            pause, again = _AGAIN_SECONDS[again], again + 1
+        if ended.series or (ended.waiting and again < len(_AGAIN_SECONDS)):
+            pause, again = _AGAIN_SECONDS[min(again, len(_AGAIN_SECONDS) - 1)], again + 1
             continue
         again = 0
         pause = _until_close(timeframes, now, delay)
@@ -113,4 +115,7 @@ def tick_process(arguments: Sequence[str]) -> Ended:
         reasons = json.loads(done.stdout)["reasons"]
     except (ValueError, KeyError):
         reasons = []
-    return Ended(done.returncode, any(str(reason).startswith("WAITING_FOR_BAR") for reason in reasons))
+    bar, series = (
+        any(str(reason).startswith(f"WAITING_FOR_{what}") for reason in reasons) for what in ("BAR", "SERIES")
+    )
+    return Ended(done.returncode, bar, series)

@@ -31,6 +31,9 @@ INCIDENTS: Final[Mapping[str, Severity]] = {
     "BAD_BARS": _WARNING,
     "SHORT_HISTORY": _WARNING,
     "DATA_PROBLEM": _WARNING,
+    "SERIES_MISSING": _WARNING,
+    "SERIES_STALE": _WARNING,
+    "SERIES_LATE": _WARNING,
     # the tick before this one
     "RECOVERED": _WARNING,
     "ABANDONED": _WARNING,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lab.core.errors import ConfigError, DataError
+from lab.core.errors import DataError
 from lab.data.flags import set_flag
 from lab.strategies import load_portfolio
 from live_bridge.config import load_config
@@ -78,13 +78,3 @@ def test_live_wants_a_discovery_of_the_last_day_except_on_this_machine(bridge: P
     bridge.write_text(text.replace("{id: binance}", json.dumps({"base_url": "http://127.0.0.1:1"})))
     loaded = load_config(bridge, root=bridge.parent)
     require_discovery(bridge.parent, portfolio, loaded.settings, OFF)
-
-
-def test_a_portfolio_that_reads_series_is_refused_with_the_file(bridge: Path, market_at: MarketAt) -> None:
-    trend = bridge.parent / "trend.yaml"
-    trend.write_text(trend.read_text() + "series: [{name: funding, columns: {funding_rate: rate}}]\n")
-    with pytest.raises(
-        ConfigError, match=r"trend\.yaml: series: trend reads funding; the bridge reads bars only"
-    ):
-        targets(bridge, market_at(200))
-    assert not (bridge.parent / "data/live/main.sqlite").exists()
