@@ -2,6 +2,7 @@
 
 from lab.backtest.attribution import by_family
 from lab.backtest.breakdowns import against, by_hour, by_market, by_period, by_regime, regimes
+from lab.backtest.evaluator import Evaluated, Evaluator
 from lab.backtest.many import simulate_many
 from lab.backtest.metrics import METRICS, Bars, compute_metrics, sharpe_per_period
 from lab.backtest.planning import Clocks, SweepPlan, plan_sweep
@@ -16,6 +17,8 @@ __all__ = [
     "BacktestResult",
     "Bars",
     "Clocks",
+    "Evaluated",
+    "Evaluator",
     "ExecutionPrices",
     "Simulation",
     "Sweep",

@@ -11,13 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.backtest import friction, kernel, layout, lean
-from lab.backtest.figures import COUNT, GROWTH, PARTS, figures_alone, figures_of, figures_of_growth
+from lab.backtest.figures import (
+    COUNT,
+    GROWTH,
+    PARTS,
+    figures_alone,
+    figures_of,
+    figures_of_growth,
+    product_of_changes,
+)
 from lab.backtest.lanes import LANES, network, run_lanes
 from lab.backtest.layout import Array, Codes
 from lab.backtest.metrics import METRICS
 from lab.backtest.prices import ExecutionPrices, frozen
 from lab.backtest.simulate import check_account, terms_of
 from lab.backtest.survey import FAULT, NONE, survey
+from lab.backtest.watching import watch_of
 from lab.core.errors import ConfigError
 from lab.costs import Costs
 from lab.risk import Limits
@@ -41,6 +50,12 @@ class Decision(NamedTuple):
     rows: Codes
     found: int
     crowded: int
+
+    def rows_from(self, start: int) -> Decision:
+        """Return the decisions without the first `start` rows, which decide nothing."""
+        if start == 0:
+            return self
+        return Decision(self.weights[start:], self.rows[start:], self.found, self.crowded)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +82,7 @@ class Batch:
     _tape: layout.Tape
     _rates: layout.Rates
     _never: NDArray[np.bool_]
+    _counted: NDArray[np.int64] | None
 
     @classmethod
     def of(
@@ -79,8 +95,9 @@ class Batch:
         lag: int,
         metrics: Sequence[str],
         alone: bool = False,
+        counted: NDArray[np.int64] | None = None,
     ) -> Batch:
-        """Prepare simulations on `prices`."""
+        """Prepare simulations on `prices`; figures are of the bars at `counted`, by default of all."""
         check_account(cash, lag, prices.at)
         wanted = 0
         for column in metric_columns(metrics):
@@ -90,12 +107,19 @@ class Batch:
         mark, last = (frozen(np.nan_to_num(values)) for values in (prices.mark, prices.last))
         tape = prices.tape._replace(mark=mark, last=last)
         rates = layout.Rates(lag, costs.fee, costs.slippage, float(cash))
-        return cls(prices, terms_of(costs, limits, cash, lag), costs, alone, wanted, tape, rates, never)
+        watch = watch_of(prices, limits)
+        terms = terms_of(costs, limits, cash, lag, watch)
+        return cls(prices, terms, costs, alone, wanted, tape, rates, never, counted)
 
     @property
     def accounts(self) -> int:
         """Accounts of one simulation: one, or one per market."""
         return len(self.prices.markets) if self.alone else 1
+
+    @property
+    def counted_bars(self) -> int:
+        """Bars that figures are of."""
+        return len(self.prices) if self._counted is None else len(self._counted)
 
     @property
     def scratch(self) -> int:
@@ -110,7 +134,7 @@ class Batch:
 
     def survey(self, weights: Array, waits: NDArray[np.bool_] | None, warm_up: int) -> Decision | None:
         """Return what read-only `weights` decide; None if one cannot be held."""
-        rows = np.empty(len(self.prices), dtype=np.int64)
+        rows = np.empty(len(weights), dtype=np.int64)
         largest = float(len(self.prices.markets)) if self.alone else _LARGEST_SUM
         flags = self._never if waits is None else waits
         found, crowded = survey(weights, flags, warm_up, largest, rows)
@@ -147,13 +171,14 @@ class Batch:
         """Return arrays for returns, other figures and growth; the first two may stay empty."""
         rows = len(self.prices)
         others = rows if self.wanted & PARTS[METRICS.index("turnover")] else 0
-        returns = rows if keep or self.wanted & ~GROWTH else 0
+        returns = rows if keep or self._counted is not None or self.wanted & ~GROWTH else 0
         return np.empty((returns, columns)), np.empty((lean.OTHERS, others, columns)), np.empty(columns)
 
     def _single(self, place: int, decision: Decision, values: Array, kept: Array | None) -> None:
         outputs = self._outputs(self.accounts, kept is not None)
         run = lean.run_alone if self.alone else lean.run_shared
         run(self._tape, decision.weights, decision.rows, self._rates, *outputs)
+        outputs = self._counting(*outputs)
         if kept is not None:
             kept[place] = outputs[0][:, 0]
         values[place * self.accounts : (place + 1) * self.accounts] = self._measured(*outputs)
@@ -168,17 +193,27 @@ class Batch:
         outputs = self._outputs(LANES, kept is not None)
         exchanges = network(self.prices.shape[1])
         run_lanes(self._tape, weights, rows, self._rates, exchanges, *outputs)
+        outputs = self._counting(*outputs)
         if kept is not None:
             kept[places] = outputs[0][:, : len(places)].T
         values[places] = self._measured(*outputs)[: len(places)]
 
+    def _counting(self, returns: Array, others: Array, growth: Array) -> tuple[Array, Array, Array]:
+        """Return the rows that count, of arrays as of ``lean.run_shared``."""
+        if self._counted is None:
+            return returns, others, growth
+        part = returns[self._counted]
+        rest = others[:, self._counted] if others.shape[1] else others
+        return part, rest, np.array([product_of_changes(frozen(column)) for column in part.T])
+
     def _measured(self, returns: Array, others: Array, growth: Array) -> Array:
         year = self.prices.timeframe.periods_per_year
         if not returns.size:
-            return figures_of_growth(growth, len(self.prices), year, self.wanted)
+            return figures_of_growth(frozen(growth), len(self.prices), year, self.wanted)
         if len(growth) == 1:
-            return figures_of(frozen(returns[:, 0]), frozen(others[:, :, 0]), year, self.wanted)[None, :]
-        return figures_alone(frozen(returns), frozen(others), year, self.wanted)
+            one, its_others = frozen(returns[:, 0]), frozen(others[:, :, 0])
+            return figures_of(one, its_others, float(growth[0]), year, self.wanted)[None, :]
+        return figures_alone(frozen(returns), frozen(others), frozen(growth), year, self.wanted)
 
     def _with_risk(self, place: int, decision: Decision, values: Array, kept: Array | None) -> None:
         weights = frozen(np.where((decision.rows != NONE)[:, None], decision.weights, np.nan))
@@ -191,17 +226,18 @@ class Batch:
             values[place * self.accounts + i] = self._general(prices, column, None)
 
     def _general(self, prices: ExecutionPrices, decided: Array, kept: Array | None) -> Array:
-        path = np.empty((layout.PATH_ROWS, len(self.prices)))
+        path = np.empty((layout.PATH_ROWS, len(prices)))
         out = layout.Outputs(path, _NOTHING, _NOTHING, _NO_CODES, _NO_CODES, _NOTHING)
         if self.costs.simple:
             kernel.run(prices.tape, decided, self.terms, out)
         else:
             market = friction.frictions_of(prices, self.costs)
             friction.run_with_frictions(prices.tape, decided, self.terms, market, out, _NOTHING)
-        returns, others = frozen(path[layout.RETURN]), frozen(path[layout.TURNOVER :])
+        growth = np.array([path[layout.EQUITY, -1] / self.terms.cash if len(prices) else 1.0])
+        outputs = self._counting(path[layout.RETURN][:, None], path[layout.TURNOVER :, :, None], growth)
         if kept is not None:
-            kept[:] = returns
-        return figures_of(returns, others, prices.timeframe.periods_per_year, self.wanted)
+            kept[:] = outputs[0][:, 0]
+        return self._measured(*outputs)[0]
 
 
 def metric_columns(metrics: Sequence[str]) -> list[int]:

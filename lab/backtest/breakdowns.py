@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from lab.backtest.layout import Array
 from lab.backtest.metrics import METRICS, Bars, compute_metrics
-from lab.backtest.prices import frozen
 from lab.backtest.result import BacktestResult
 from lab.core.errors import ConfigError, FrameError
 from lab.core.timeframe import Timeframe
@@ -221,7 +220,7 @@ def _parts(name: str, label: pl.Series, bars: Bars, timeframe: str | Timeframe) 
     rows = []
     for value in label.drop_nulls().unique().sort():
         here = (label == value).fill_null(False).to_numpy()
-        part = Bars(*(frozen(x[here]) for x in (bars.returns, bars.turnover, bars.cost, bars.exposure)))
+        part = Bars(bars.returns[here], bars.turnover[here], bars.cost[here], bars.exposure[here])
         rows.append({name: value, **compute_metrics(part, periods_per_year=year)})
     schema: dict[str, Any] = {name: label.dtype, **dict.fromkeys(METRICS, pl.Float64)}
     return pl.DataFrame(rows, schema=schema)

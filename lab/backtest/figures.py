@@ -14,7 +14,16 @@ import numpy as np
 from lab.backtest.layout import Array
 from lab.core.compiled import njit
 
-__all__ = ["ALL", "COUNT", "GROWTH", "PARTS", "figures_alone", "figures_of", "figures_of_growth"]
+__all__ = [
+    "ALL",
+    "COUNT",
+    "GROWTH",
+    "PARTS",
+    "figures_alone",
+    "figures_of",
+    "figures_of_growth",
+    "product_of_changes",
+]
 
 COUNT: Final = 18
 _TOTAL: Final = 1
@@ -22,7 +31,7 @@ _MOMENTS: Final = 2
 _DRAWDOWN: Final = 4
 _GAINS: Final = 8
 _OTHERS: Final = 16
-# The one part that needs no returns, only their product.
+# The one part that needs no returns: what became of the capital is enough.
 GROWTH: Final = _TOTAL
 ALL: Final = _TOTAL | _MOMENTS | _DRAWDOWN | _GAINS | _OTHERS
 # Which parts a metric is made of, in the order of METRICS.
@@ -52,10 +61,11 @@ _NO_VOLATILITY: Final = 1e-14
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def figures_of(returns: Array, others: Array, periods_per_year: float, wanted: int) -> Array:
+def figures_of(returns: Array, others: Array, growth: float, periods_per_year: float, wanted: int) -> Array:
     """Return the metrics of one account, shape (COUNT,); NaN where not wanted.
 
-    `returns` (T,); `others` (3, T): turnover, cost and exposure, and may be empty where they are not wanted.
+    `returns` (T,); `others` (3, T): turnover, cost and exposure, and may be empty where they are not wanted;
+    `growth`: equity at the end over capital.
     """
     count = returns.shape[0]
     values = np.full(COUNT, np.nan)
@@ -65,13 +75,10 @@ def figures_of(returns: Array, others: Array, periods_per_year: float, wanted: i
     mean, downside = 0.0, 0.0
     if wanted & _MOMENTS:
         mean = _moments(returns, values)
+    if wanted & _TOTAL:
+        values[0] = growth - 1.0
     if wanted & _DRAWDOWN:
         _drawdowns(returns, values)
-    elif wanted & _TOTAL:
-        equity = 1.0
-        for t in range(count):
-            equity *= 1.0 + returns[t]
-        values[0] = equity - 1.0
     if wanted & _GAINS:
         downside = _gains_and_losses(returns, values)
     if wanted & _OTHERS:
@@ -81,10 +88,12 @@ def figures_of(returns: Array, others: Array, periods_per_year: float, wanted: i
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def figures_alone(returns: Array, others: Array, periods_per_year: float, wanted: int) -> Array:
+def figures_alone(
+    returns: Array, others: Array, growth: Array, periods_per_year: float, wanted: int
+) -> Array:
     """Return the metrics of accounts side by side, shape (N, COUNT).
 
-    `returns` (T, N); `others` (3, T, N), see :func:`figures_of`.
+    `returns` (T, N); `others` (3, T, N); `growth` (N,), see :func:`figures_of`.
     """
     rows, columns = returns.shape
     values = np.full((columns, COUNT), np.nan)
@@ -94,8 +103,10 @@ def figures_alone(returns: Array, others: Array, periods_per_year: float, wanted
     means, downsides = np.zeros(columns), np.zeros(columns)
     if wanted & _MOMENTS:
         _moments_alone(returns, means, values)
-    if wanted & (_DRAWDOWN | _TOTAL):
-        _drawdowns_alone(returns, wanted & _DRAWDOWN, values)
+    if wanted & _TOTAL:
+        values[:, 0] = growth - 1.0
+    if wanted & _DRAWDOWN:
+        _drawdowns_alone(returns, values)
     for i in range(columns):
         if wanted & _GAINS:
             downsides[i] = _gains_and_losses(returns[:, i], values[i])
@@ -117,6 +128,15 @@ def figures_of_growth(growth: Array, count: int, periods_per_year: float, wanted
             values[i, 0] = growth[i] - 1.0
             _finish(values[i], 0.0, 0.0, count, periods_per_year)
     return values
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def product_of_changes(returns: Array) -> float:
+    """Return the product of one plus every return: the growth of an account of which only they are known."""
+    growth = 1.0
+    for t in range(returns.shape[0]):
+        growth *= 1.0 + returns[t]
+    return growth
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -186,7 +206,7 @@ def _moments_alone(returns: Array, means: Array, values: Array) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _drawdowns(returns: Array, values: Array) -> None:
-    """Write total return, largest drawdown and the longest time below a maximum."""
+    """Write the largest drawdown and the longest time below a maximum."""
     equity, peak, deepest = 1.0, 1.0, 0.0
     below, longest = 0, 0
     for t in range(returns.shape[0]):
@@ -198,29 +218,24 @@ def _drawdowns(returns: Array, values: Array) -> None:
             below += 1
             longest = max(longest, below)
             deepest = min(deepest, equity / peak - 1.0)
-    values[0], values[6], values[7] = equity - 1.0, deepest, float(longest)
+    values[6], values[7] = deepest, float(longest)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _drawdowns_alone(returns: Array, deep: int, values: Array) -> None:
+def _drawdowns_alone(returns: Array, values: Array) -> None:
     rows, columns = returns.shape
     equity, peak, deepest = np.ones(columns), np.ones(columns), np.zeros(columns)
     below, longest = np.zeros(columns), np.zeros(columns)
     for t in range(rows):
         for i in range(columns):
             equity[i] *= 1.0 + returns[t, i]
-        if deep:
-            for i in range(columns):
-                up = equity[i] >= peak[i]
-                peak[i] = equity[i] if up else peak[i]
-                below[i] = 0.0 if up else below[i] + 1.0
-                longest[i] = below[i] if below[i] > longest[i] else longest[i]
-                depth = equity[i] / peak[i] - 1.0
-                deepest[i] = depth if depth < deepest[i] else deepest[i]
-    for i in range(columns):
-        values[i, 0] = equity[i] - 1.0
-        if deep:
-            values[i, 6], values[i, 7] = deepest[i], longest[i]
+            up = equity[i] >= peak[i]
+            peak[i] = equity[i] if up else peak[i]
+            below[i] = 0.0 if up else below[i] + 1.0
+            longest[i] = below[i] if below[i] > longest[i] else longest[i]
+            depth = equity[i] / peak[i] - 1.0
+            deepest[i] = depth if depth < deepest[i] else deepest[i]
+    values[:, 6], values[:, 7] = deepest, longest
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

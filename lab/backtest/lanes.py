@@ -232,8 +232,7 @@ def run_lanes(
     cash, left, before = np.full(lanes, rates.cash), np.zeros(lanes), np.full(lanes, rates.cash)
     value, notional, costs, doubtful = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
     wanted, live = np.empty((_ROWS, n, lanes)), np.zeros(_ROWS, dtype=np.bool_)
-    full = others.shape[1] > 0
-    growth[:] = 1.0
+    keep, full = returns.shape[0] > 0, others.shape[1] > 0
     for t in range(bars):
         row = (t - lag) % _ROWS
         if t >= lag and row == 0:
@@ -256,5 +255,9 @@ def run_lanes(
                 )  # fmt: skip
             cash[:] = left
             held[:] = after
-        _value(cash, held, last, t, value)
-        note_all(t, value, before, cash, notional, costs, returns, others, growth)
+        if keep or t == bars - 1:
+            _value(cash, held, last, t, value)
+        if keep:
+            note_all(t, value, before, cash, notional, costs, returns, others)
+    for lane in range(lanes):
+        growth[lane] = value[lane] / rates.cash

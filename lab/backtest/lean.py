@@ -132,62 +132,86 @@ def run_shared(
 ) -> None:
     """Simulate one account; write `growth` (1,) and, unless they are empty, `returns`, `others`.
 
-    `returns` (T, 1), `others` (OTHERS, T, 1), `growth` the product of one plus every return. The tape holds 0
-    where nothing is known yet; `weights` and `decided` as ``survey`` left them.
+    `returns` (T, 1), `others` (OTHERS, T, 1), `growth` the last equity over the capital. The tape holds 0
+    where nothing is known yet; `weights` and `decided` as ``survey`` left them. Without returns, bars that
+    decide nothing are passed over.
     """
     price, mark, last = tape.price, tape.mark, tape.last
     lag, fee, slippage, cash = rates
-    n = price.shape[1]
+    bars, n = price.shape
     held = np.zeros(n)
     floats, codes = np.zeros((4, n + SPARE)), np.zeros((4, n + SPARE), dtype=np.int64)
-    before = cash
-    growth[0] = 1.0
-    for t in range(price.shape[0]):
-        notional, costs = 0.0, 0.0
-        only = decided[t - lag] if t >= lag else NONE
-        if only != NONE:
-            value = cash
-            for i in range(n):
-                value += held[i] * mark[t, i]
-            if value > NOTHING and only == MANY:
-                cash, notional, costs = rebalance(
-                    t, price, mark, weights, t - lag, value, held, cash, fee, slippage, floats, codes
-                )
-            elif value > NOTHING:
-                quantity = weights[t - lag, only] * value / mark[t, only] - held[only]
-                if abs(quantity) > NOTHING and not np.isnan(price[t, only]):
-                    cash, held[only], notional, costs = _order(
-                        quantity, price[t, only], cash, held[only], fee, slippage
-                    )
-        equity = cash
+    equity = np.empty(returns.shape[0])
+    others[:2] = 0.0
+    done = 0
+    for t in range(lag, bars):
+        only = decided[t - lag]
+        if only == NONE:
+            continue
+        _value_bars(done, min(t, equity.shape[0]), cash, held, last, equity, others)
+        done = t
+        value = cash
         for i in range(n):
-            equity += held[i] * last[t, i]
-        _note(t, 0, equity, before, cash, notional, costs, returns, others, growth)
-        before = equity
+            value += held[i] * mark[t, i]
+        if value > NOTHING and only == MANY:
+            cash, notional, costs = rebalance(
+                t, price, mark, weights, t - lag, value, held, cash, fee, slippage, floats, codes
+            )
+            _note(t, notional, costs, others)
+        elif value > NOTHING:
+            quantity = weights[t - lag, only] * value / mark[t, only] - held[only]
+            if abs(quantity) > NOTHING and not np.isnan(price[t, only]):
+                cash, held[only], notional, costs = _order(
+                    quantity, price[t, only], cash, held[only], fee, slippage
+                )
+                _note(t, notional, costs, others)
+    _value_bars(done, equity.shape[0], cash, held, last, equity, others)
+    value = cash
+    for i in range(n if bars > 0 else 0):
+        value += held[i] * last[bars - 1, i]
+    growth[0] = value / rates.cash
+    _relate(equity, rates.cash, returns, others)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _note(
-    t: int,
-    i: int,
-    equity: float,
-    before: float,
-    cash: float,
-    notional: float,
-    costs: float,
-    returns: Array,
-    others: Array,
-    growth: Array,
-) -> None:
-    """Write the figures of account `i` at the close of bar `t`."""
-    change = equity / before - 1.0 if before > 0.0 else 0.0
-    growth[i] *= 1.0 + change
-    if returns.shape[0] > 0:
-        returns[t, i] = change
+def _note(t: int, notional: float, costs: float, others: Array) -> None:
+    """Write what bar `t` traded and paid, where that is asked for."""
     if others.shape[1] > 0:
-        others[0, t, i] = notional / before if before > 0.0 else 0.0
-        others[1, t, i] = costs / before if before > 0.0 else 0.0
-        others[2, t, i] = (equity - cash) / equity if equity > 0.0 else 0.0
+        others[0, t, 0], others[1, t, 0] = notional, costs
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _value_bars(
+    start: int, stop: int, cash: float, held: Array, last: Array, equity: Array, others: Array
+) -> None:
+    """Write the equity of bars ``start … stop - 1``, between which nothing is traded."""
+    if held.shape[0] == 1:
+        for t in range(start, stop):
+            equity[t] = cash + held[0] * last[t, 0]
+    else:
+        for t in range(start, stop):
+            value = cash
+            for i in range(held.shape[0]):
+                value += held[i] * last[t, i]
+            equity[t] = value
+    if others.shape[1] > 0:
+        others[2, start:stop, 0] = cash
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _relate(equity: Array, capital: float, returns: Array, others: Array) -> None:
+    """Turn equity and amounts of every bar into fractions."""
+    for t in range(equity.shape[0]):
+        before = equity[t - 1] if t > 0 else capital
+        change = equity[t] / before - 1.0
+        returns[t, 0] = change if before > 0.0 else 0.0
+    for t in range(others.shape[1]):
+        before = equity[t - 1] if t > 0 else capital
+        turnover, cost = others[0, t, 0] / before, others[1, t, 0] / before
+        others[0, t, 0] = turnover if before > 0.0 else 0.0
+        others[1, t, 0] = cost if before > 0.0 else 0.0
+        exposure = (equity[t] - others[2, t, 0]) / equity[t]
+        others[2, t, 0] = exposure if equity[t] > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
@@ -200,16 +224,12 @@ def note_all(
     costs: Array,
     returns: Array,
     others: Array,
-    growth: Array,
 ) -> None:
     """Write the figures of accounts side by side at the close of bar `t`; `before` becomes `value`."""
-    keep, full = returns.shape[0] > 0, others.shape[1] > 0
     for i in range(value.shape[0]):
-        change = value[i] / before[i] - 1.0 if before[i] > 0.0 else 0.0
-        growth[i] *= 1.0 + change
-        if keep:
-            returns[t, i] = change
-    if full:
+        change = value[i] / before[i] - 1.0
+        returns[t, i] = change if before[i] > 0.0 else 0.0
+    if others.shape[1] > 0:
         for i in range(value.shape[0]):
             known = before[i] > 0.0
             others[0, t, i] = notional[i] / before[i] if known else 0.0
@@ -219,6 +239,18 @@ def note_all(
     before[:] = value
 
 
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _aim(
+    weight: float, price: float, mark: float, cash: float, held: float, fee: float, slippage: float
+) -> tuple[float, float, float, float]:
+    """Trade an account of one market to `weight`; return cash, position, notional and costs."""
+    worth = cash + held * mark
+    quantity = weight * worth / mark - held
+    if worth > NOTHING and abs(quantity) > NOTHING and not np.isnan(price):
+        return _order(quantity, price, cash, held, fee, slippage)
+    return cash, held, 0.0, 0.0
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def run_alone(
     tape: Tape, weights: Array, decided: Codes, rates: Rates, returns: Array, others: Array, growth: Array
@@ -226,23 +258,25 @@ def run_alone(
     """Simulate an account per market; `returns` (T, N), `others` (OTHERS, T, N), `growth` (N,)."""
     price, mark, last = tape.price, tape.mark, tape.last
     lag, fee, slippage, capital = rates
-    n = price.shape[1]
-    held, cash, before = np.zeros(n), np.full(n, capital), np.full(n, capital)
-    value, notional, costs = np.zeros(n), np.zeros(n), np.zeros(n)
-    growth[:] = 1.0
-    for t in range(price.shape[0]):
+    bars, n = price.shape
+    held, cash, value = np.zeros(n), np.full(n, capital), np.full(n, capital)
+    before, notional, costs = np.full(n, capital), np.zeros(n), np.zeros(n)
+    keep = returns.shape[0] > 0
+    for t in range(bars):
         only = decided[t - lag] if t >= lag else NONE
-        if only != NONE:
-            for i in range(0 if only == MANY else only, n if only == MANY else only + 1):
-                worth = cash[i] + held[i] * mark[t, i]
-                quantity = weights[t - lag, i] * worth / mark[t, i] - held[i]
-                if worth > NOTHING and abs(quantity) > NOTHING and not np.isnan(price[t, i]):
-                    cash[i], held[i], notional[i], costs[i] = _order(
-                        quantity, price[t, i], cash[i], held[i], fee, slippage
-                    )
-        for i in range(n):
-            value[i] = cash[i] + held[i] * last[t, i]
-        note_all(t, value, before, cash, notional, costs, returns, others, growth)
-        if only != NONE:
-            notional[:] = 0.0
-            costs[:] = 0.0
+        for i in range(0 if only < 0 else only, n if only == MANY else only + 1):
+            weight = weights[t - lag, i]
+            if not np.isnan(weight):
+                cash[i], held[i], notional[i], costs[i] = _aim(
+                    weight, price[t, i], mark[t, i], cash[i], held[i], fee, slippage
+                )
+        if keep or t == bars - 1:
+            for i in range(n):
+                value[i] = cash[i] + held[i] * last[t, i]
+        if keep:
+            note_all(t, value, before, cash, notional, costs, returns, others)
+            if only != NONE:
+                notional[:] = 0.0
+                costs[:] = 0.0
+    for i in range(n):
+        growth[i] = value[i] / capital

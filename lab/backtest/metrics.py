@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from lab.backtest import layout
-from lab.backtest.figures import ALL, figures_of
+from lab.backtest.figures import ALL, figures_of, product_of_changes
 from lab.backtest.layout import Array
 from lab.backtest.prices import frozen
 from lab.core.errors import DataError
@@ -56,21 +56,28 @@ class Bars:
         Fees and slippage over equity at the close before; ``returns + cost`` is the return before costs.
     exposure : ndarray
         Share of equity that is invested at the close.
+    growth : float, optional
+        Equity at the last close over that before the first bar, where it is known; None: the product of one
+        plus every return.
     """
 
     returns: Array
     turnover: Array
     cost: Array
     exposure: Array
+    growth: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("returns", "turnover", "cost", "exposure"):
             object.__setattr__(self, name, frozen(getattr(self, name)))
 
     @classmethod
-    def from_path(cls, path: Array) -> Bars:
-        """Take the rows of the fused engine's path."""
-        return cls(path[layout.RETURN], path[layout.TURNOVER], path[layout.COST], path[layout.EXPOSURE])
+    def from_path(cls, path: Array, cash: float) -> Bars:
+        """Take the rows of the fused engine's path of an account that began with `cash`."""
+        growth = float(path[layout.EQUITY, -1]) / cash if path.shape[1] else None
+        return cls(
+            path[layout.RETURN], path[layout.TURNOVER], path[layout.COST], path[layout.EXPOSURE], growth
+        )
 
     @classmethod
     def from_returns(cls, returns: Array) -> Bars:
@@ -80,7 +87,10 @@ class Bars:
 
     @classmethod
     def join(cls, parts: Sequence[Bars]) -> Bars:
-        """Put several stretches end to end, for example the test windows of a walk-forward."""
+        """Put several stretches end to end, for example the test windows of a walk-forward.
+
+        Their growth is then that of their returns, since no account went through all of them.
+        """
         return cls(
             np.concatenate([part.returns for part in parts]),
             np.concatenate([part.turnover for part in parts]),
@@ -112,7 +122,8 @@ def compute_metrics(bars: Bars | Array, *, periods_per_year: float) -> dict[str,
     dict of str to float
         With r the returns, T their number, E the equity curve that starts at 1.0, P `periods_per_year`:
 
-        - ``total_return``: last E - 1.
+        - ``total_return``: last E - 1; for an account last equity over capital, minus 1, the same but
+          for rounding.
         - ``annualised_return``: ``(1 + total_return) ** (P / T) - 1``, the compound annual growth rate.
         - ``annualised_volatility``: sample deviation (ddof 1) of r, times ``sqrt(P)``.
         - ``sharpe``: mean r / deviation r * ``sqrt(P)``, risk-free rate 0 (Sharpe 1994, J. Portfolio
@@ -157,7 +168,8 @@ def compute_metrics(bars: Bars | Array, *, periods_per_year: float) -> dict[str,
         where = int(np.flatnonzero(~np.isfinite(series.returns))[0])
         raise DataError(f"return of bar {where} is {series.returns[where]}, expected a finite number")
     others = np.stack((series.turnover, series.cost, series.exposure))
-    values = figures_of(series.returns, frozen(others), float(periods_per_year), ALL)
+    growth = product_of_changes(series.returns) if series.growth is None else series.growth
+    values = figures_of(series.returns, frozen(others), growth, float(periods_per_year), ALL)
     return dict(zip(METRICS, (float(value) for value in values), strict=True))
 
 

@@ -146,7 +146,7 @@ def _result(
     orders = tables.order_table(prices, trace, targets, lag)
     trades = trade_table(prices, trace)
     dropped = tables.dropped_table(prices, trace, targets, lag)
-    bars = Bars.from_path(trace.path)
+    bars = Bars.from_path(trace.path, cash)
     metrics = compute_metrics(bars, periods_per_year=prices.timeframe.periods_per_year)
     return BacktestResult(
         equity=tables.equity_table(prices, trace),

@@ -113,7 +113,7 @@ def simulate_weights(
     out = layout.Outputs(path, _NOTHING, _NOTHING, _NO_CODES, _NO_CODES, _NOTHING)
     terms = terms_of(costs, limits, cash, lag, watch_of(prices, limits))
     _run(prices, weights, costs, terms, out, _NOTHING)
-    bars = Bars.from_path(path)
+    bars = Bars.from_path(path, cash)
     return Simulation(
         path[layout.EQUITY], bars, compute_metrics(bars, periods_per_year=prices.timeframe.periods_per_year)
     )

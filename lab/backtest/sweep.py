@@ -3,43 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from lab.backtest.batch import Batch, Decision, metric_columns
-from lab.backtest.feature_cache import FeatureCache
+from lab.backtest.batch import Batch, metric_columns
+from lab.backtest.deciding import Decider, Job
 from lab.backtest.grid import Grid, ParameterSets
 from lab.backtest.layout import Array
 from lab.backtest.metrics import METRICS
-from lab.backtest.prices import ExecutionPrices, PriceName, frozen
+from lab.backtest.prices import ExecutionPrices, PriceName
 from lab.backtest.run import Risk, limits_of
-from lab.backtest.survey import hold
 from lab.backtest.threads import Progress, in_threads, thread_count
-from lab.core.errors import ConfigError, WeightError
-from lab.core.feature import Feature
-from lab.core.frames import RECEIVED
+from lab.core.errors import ConfigError
 from lab.core.panel import Panel
 from lab.costs import Costs
-from lab.strategies import Strategy, decide_on_features
+from lab.strategies import Strategy
 
 __all__ = ["Accounts", "Sweep", "sweep"]
 
 Accounts = Literal["shared", "alone"]
 
-# A gap is noticed by comparing with the bar before: no decision is made on a single bar.
-_SHORTEST: Final = 2
 _MEGABYTE: Final = 2**20
-
-
-class _Job(NamedTuple):
-    place: int
-    features: tuple[Feature, ...]
-    arrays: tuple[Array, ...]
-    numbers: tuple[int | float, ...]
-    warm_up: int
 
 
 def sweep(
@@ -145,7 +131,6 @@ class Sweep:
         self.metrics = tuple(metrics)
         self.workers = workers
         self._columns = metric_columns(metrics)
-        self._strategy = strategy
         self._panel = panel
         self._observe = observe
         self._batch = Batch.of(
@@ -157,14 +142,11 @@ class Sweep:
             metrics=metrics,
             alone=alone,
         )
-        self._received, waits, self._complete = _holds(panel)
-        # A market that is late holds up the others of its account, and no other account.
-        self._waits = None if alone else waits
         room = float("inf") if memory_mb is None else memory_mb * _MEGABYTE
         # Half of what may be taken is for features, unless a single simulation needs more.
         each = thread_count(workers) * self._batch.scratch
         self._together = max(int(min(self._batch.together, room / 2 // max(each, 1))), 1)
-        self._features = FeatureCache(panel, room - self.working_bytes)
+        self._decider = Decider(strategy, panel, self._batch, room=room - self.working_bytes)
 
     def __len__(self) -> int:
         return len(self.sets)
@@ -177,11 +159,11 @@ class Sweep:
     @property
     def features_computed(self) -> int:
         """How many features were computed so far."""
-        return self._features.computed
+        return self._decider.features.computed
 
     def feature_bytes(self, features: int) -> float:
         """Return the bytes that so many features take, or as much as they may take."""
-        return min(features * self._features.each, max(self._features.room, 0.0))
+        return min(features * self._decider.features.each, max(self._decider.features.room, 0.0))
 
     @property
     def under_way(self) -> int:
@@ -216,47 +198,17 @@ class Sweep:
             parameters["market"] = pl.Series(markets * len(places), dtype=pl.String)
         return pl.DataFrame({**parameters, **dict(zip(self.metrics, values, strict=True))})
 
-    def _job(self, index: int) -> _Job:
-        params = self.sets.params(index)
-        features = self._strategy.features(params)
-        numbers = self._strategy.numbers(
-            params,
-            markets=1 if self._batch.alone else len(self._panel.markets),
-            first_bar=int(self._panel.bar[0]) if len(self._panel) else 0,
-        )
-        longest = max((feature.lookback for feature in features), default=1)
-        warm_up = max(self._strategy.lookback(params) + longest - 1, _SHORTEST) - 1
-        return _Job(index, features, self._features.arrays(features), numbers, warm_up)
+    def _job(self, index: int) -> Job:
+        return self._decider.job(index, self.sets.params(index))
 
-    def _run(self, jobs: list[_Job]) -> Array:
-        decisions = (self._decide(job) for job in jobs)
+    def _run(self, jobs: list[Job]) -> Array:
+        decisions = (self._decider.decide(job) for job in jobs)
         if self._observe is None:
             return self._batch.figures(decisions, len(jobs))[:, self._columns]
         returns = np.empty((len(jobs), len(self._panel)))
         rows = self._batch.figures(decisions, len(jobs), returns)[:, self._columns]
         self._observe([job.place for job in jobs], returns)
         return rows
-
-    def _decide(self, job: _Job) -> Decision:
-        weights = np.require(self._strategy.core(*job.arrays, *job.numbers), np.float64, ["C", "W"])
-        if weights.shape != self._panel.shape:
-            self._complain(job)
-        decision = self._batch.survey(frozen(weights), self._waits, job.warm_up)
-        if decision is None or not decision.found:
-            self._complain(job)
-        if decision is None:
-            raise WeightError(f"family {self._strategy.family}: weights cannot be held")
-        if not self._complete:
-            hold(weights, self._received)
-        return decision
-
-    def _complain(self, job: _Job) -> None:
-        """Raise what :func:`lab.strategies.decide` raises for such weights, if it does."""
-        panel = self._panel.with_fields(dict(zip(job.features, job.arrays, strict=True)))
-        parts = [[market] for market in panel.markets] if self._batch.alone else [panel.markets]
-        for markets in parts:
-            part = panel if len(parts) == 1 else panel.select(markets)
-            decide_on_features(self._strategy, part, self.sets.params(job.place))
 
 
 def _alone(accounts: Accounts, strategy: Strategy[Any]) -> bool:
@@ -267,14 +219,3 @@ def _alone(accounts: Accounts, strategy: Strategy[Any]) -> bool:
             f"family {strategy.family} compares markets with each other; accounts='alone' has only one"
         )
     return accounts == "alone"
-
-
-def _holds(panel: Panel) -> tuple[NDArray[np.bool_], NDArray[np.bool_], bool]:
-    """Return which bars were received, which rows wait for one, and whether all were received."""
-    name = RECEIVED["close"]
-    there = ~np.isnan(panel[name] if name in panel.fields else panel["close"])
-    waits = np.zeros(len(panel), dtype=np.bool_)
-    waits[1:] = (there[:-1] & ~there[1:]).any(axis=1)
-    for flags in (there, waits):
-        flags.flags.writeable = False
-    return there, waits, bool(there.all())
