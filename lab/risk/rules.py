@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,21 @@ from lab.core.compiled import njit
 from lab.risk.layers import NEGLIGIBLE, ROUNDING, refuse_entries
 from lab.risk.limits import Limits
 from lab.risk.reasons import Reason
-from lab.risk.state import VOLATILITY, VOLUME, RiskState
+from lab.risk.state import HALTED, NORMAL, REDUCE_ONLY, VOLATILITY, VOLUME, RiskState
 
-__all__ = ["cap", "count", "fit_buys", "hold_small_changes", "limit_trades", "no_entries", "only_reduce"]
+__all__ = [
+    "Plain",
+    "cap",
+    "count",
+    "fit_buys",
+    "hold_small_changes",
+    "limit_trades",
+    "mode_of",
+    "no_entries",
+    "only_reduce",
+    "permit_plain",
+    "plain_of",
+]
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -24,6 +36,8 @@ _MAX_EXPOSURE: Final = int(Reason.MAX_EXPOSURE)
 _CASH: Final = int(Reason.CASH)
 _BAND: Final = int(Reason.BAND)
 _DUST: Final = int(Reason.DUST)
+_DAILY_LOSS: Final = int(Reason.DAILY_LOSS)
+_HALTED: Final = int(Reason.HALTED)
 _UNTRADEABLE: Final = int(Reason.UNTRADEABLE)
 _POSITIONS: Final = int(Reason.POSITIONS)
 _TRADE_RISK: Final = int(Reason.TRADE_RISK)
@@ -31,42 +45,110 @@ _VOLUME: Final = int(Reason.VOLUME)
 _NO_ENTRY: Final = int(Reason.NO_ENTRY)
 
 
+class Plain(NamedTuple):
+    """The figures of :class:`~lab.risk.Limits` that act where these are neutral: numbers alone."""
+
+    max_position: float
+    max_exposure: float
+    rebalance_band: float
+    min_order: float
+    max_daily_loss: float
+    cost_rate: float
+    min_cash: float
+
+
 @njit(cache=True, nogil=True)
-def cap(target: Array, state: RiskState, limits: Limits, permitted: Array, reasons: Codes) -> None:
+def plain_of(limits: Limits) -> Plain:
+    """Return the plain figures of `limits`."""
+    return Plain(
+        limits.max_position,
+        limits.max_exposure,
+        limits.rebalance_band,
+        limits.min_order,
+        limits.max_daily_loss,
+        limits.cost_rate,
+        limits.min_cash,
+    )
+
+
+@njit(cache=True, nogil=True)
+def mode_of(mode: int, equity: float, day_start_equity: float, max_daily_loss: float) -> int:
+    """Return the mode of an account after the breaker of the day's loss; `mode` is that before."""
+    if mode != NORMAL:
+        return mode
+    floor = day_start_equity * (1.0 - max_daily_loss)
+    # Written so that an equity or a floor that is not a number trips the breaker.
+    if equity > floor and equity > 0.0 and equity < np.inf:
+        return NORMAL
+    return REDUCE_ONLY
+
+
+@njit(cache=True, nogil=True)
+def permit_plain(
+    target: Array,
+    weights: Array,
+    tradeable: Flags,
+    mode: int,
+    plain: Plain,
+    permitted: Array,
+    reasons: Codes | None,
+) -> None:
+    """Fill `permitted` and `reasons` by the plain figures; a caller who wants no reasons gives None.
+
+    Parameters
+    ----------
+    target, weights : ndarray of float64, shape (N,)
+        Wanted and present weights.
+    tradeable : ndarray of bool, shape (N,)
+        Whether the market has a price to trade at.
+    mode : int
+        As :func:`mode_of` returned it.
+    plain : Plain
+        Figures to enforce.
+    """
+    cap(target, weights, tradeable, plain, permitted, reasons)
+    if mode != NORMAL:
+        for i in range(target.shape[0]):
+            only_reduce(weights, i, _HALTED if mode == HALTED else _DAILY_LOSS, permitted, reasons)
+    hold_small_changes(weights, plain, permitted, reasons)
+    fit_buys(weights, plain, permitted, reasons)
+
+
+@njit(cache=True, nogil=True)
+def cap(
+    target: Array, weights: Array, tradeable: Flags, plain: Plain, permitted: Array, reasons: Codes | None
+) -> None:
     """Start `permitted` and `reasons` from the targets: the cap of one market, then of all together."""
     kept = 0.0
     wanted = 0.0
     for i in range(target.shape[0]):
-        reasons[i] = 0
-        permitted[i] = target[i]
-        if np.isnan(target[i]):
-            kept += state.weights[i]
-            continue
-        if not state.tradeable[i]:
-            permitted[i] = np.nan
-            reasons[i] = _UNTRADEABLE
-            kept += state.weights[i]
-            continue
-        if target[i] > limits.max_position:
-            permitted[i] = limits.max_position
-            reasons[i] = _MAX_POSITION
-        permitted[i] = max(permitted[i], 0.0)
-        wanted += permitted[i]
-    if kept + wanted > limits.max_exposure + ROUNDING and wanted > 0.0:
-        factor = max(limits.max_exposure - kept, 0.0) / wanted
+        keeps = np.isnan(target[i])
+        lacks = (not keeps) & (not tradeable[i])
+        over = target[i] > plain.max_position
+        most = plain.max_position if over else target[i]
+        most = most if most > 0.0 else 0.0
+        permitted[i] = np.nan if keeps | lacks else most
+        kept += weights[i] if keeps | lacks else 0.0
+        wanted += 0.0 if keeps | lacks else most
+        if reasons is not None:
+            reasons[i] = _UNTRADEABLE if lacks else (_MAX_POSITION if over else 0)
+    if kept + wanted > plain.max_exposure + ROUNDING and wanted > 0.0:
+        factor = max(plain.max_exposure - kept, 0.0) / wanted
         for i in range(target.shape[0]):
             if permitted[i] > 0.0:
                 permitted[i] *= factor
-                reasons[i] |= _MAX_EXPOSURE
+                if reasons is not None:
+                    reasons[i] |= _MAX_EXPOSURE
 
 
 @njit(cache=True, nogil=True)
-def only_reduce(state: RiskState, i: int, reason: int, permitted: Array, reasons: Codes) -> None:
+def only_reduce(weights: Array, i: int, reason: int, permitted: Array, reasons: Codes | None) -> None:
     """Keep the position of market `i` where it would grow."""
     # `not <=` keeps a position whose weight is not a number.
-    if permitted[i] > 0.0 and not permitted[i] <= state.weights[i]:
+    if permitted[i] > 0.0 and not permitted[i] <= weights[i]:
         permitted[i] = np.nan
-        reasons[i] |= reason
+        if reasons is not None:
+            reasons[i] |= reason
 
 
 @njit(cache=True, nogil=True)
@@ -117,60 +199,52 @@ def count(state: RiskState, limits: Limits, permitted: Array, reasons: Codes) ->
 
 
 @njit(cache=True, nogil=True)
-def hold_small_changes(state: RiskState, limits: Limits, permitted: Array, reasons: Codes) -> None:
+def hold_small_changes(weights: Array, plain: Plain, permitted: Array, reasons: Codes | None) -> None:
     """Keep what would change by less than the band, or too little to be worth an order; exits pass."""
+    dust = max(plain.min_order, NEGLIGIBLE)
     for i in range(permitted.shape[0]):
-        if np.isnan(permitted[i]) or permitted[i] == 0.0:
-            continue
-        change = abs(permitted[i] - state.weights[i])
-        if change < limits.rebalance_band:
-            permitted[i] = np.nan
-            reasons[i] |= _BAND
-        elif change < max(limits.min_order, NEGLIGIBLE):
-            permitted[i] = np.nan
-            reasons[i] |= _DUST
+        change = abs(permitted[i] - weights[i])
+        stays = permitted[i] != 0.0
+        banded, small = stays & (change < plain.rebalance_band), stays & (change < dust)
+        if reasons is not None:
+            reasons[i] |= _BAND if banded else (_DUST if small else 0)
+        permitted[i] = np.nan if banded | small else permitted[i]
 
 
 @njit(cache=True, nogil=True)
-def fit_buys(state: RiskState, limits: Limits, permitted: Array, reasons: Codes) -> None:
+def fit_buys(weights: Array, plain: Plain, permitted: Array, reasons: Codes | None) -> None:
     """Scale all buys by one factor, so that room and cash are enough for them and for all costs."""
     invested = 0.0
     sold = 0.0
     bought = 0.0
     for i in range(permitted.shape[0]):
-        invested += state.weights[i]
-        if permitted[i] > state.weights[i]:
-            bought += permitted[i] - state.weights[i]
-        elif permitted[i] < state.weights[i]:
-            sold += state.weights[i] - permitted[i]
+        change = permitted[i] - weights[i]
+        invested += weights[i]
+        bought += change if change > 0.0 else 0.0
+        sold += -change if change < 0.0 else 0.0
     if bought <= 0.0:
         return
-    room = limits.max_exposure - (invested - sold)
-    cash = 1.0 - invested + sold * (1.0 - limits.cost_rate) - limits.min_cash
-    needed = bought * (1.0 + limits.cost_rate)
+    room = plain.max_exposure - (invested - sold)
+    cash = 1.0 - invested + sold * (1.0 - plain.cost_rate) - plain.min_cash
+    needed = bought * (1.0 + plain.cost_rate)
     factor = 1.0
     if bought > room + ROUNDING:
         factor = max(room, 0.0) / bought
-        _scale_buys(factor, _MAX_EXPOSURE, state, limits, permitted, reasons)
+        _scale_buys(factor, _MAX_EXPOSURE, weights, plain, permitted, reasons)
     if factor > 0.0 and factor * needed > cash + ROUNDING:
         rest = max(cash - ROUNDING, 0.0) / needed / factor
-        _scale_buys(rest, _CASH, state, limits, permitted, reasons)
+        _scale_buys(rest, _CASH, weights, plain, permitted, reasons)
 
 
 @njit(cache=True, nogil=True)
 def _scale_buys(
-    factor: float,
-    reason: int,
-    state: RiskState,
-    limits: Limits,
-    permitted: Array,
-    reasons: Codes,
+    factor: float, reason: int, weights: Array, plain: Plain, permitted: Array, reasons: Codes | None
 ) -> None:
+    dust = max(plain.min_order, NEGLIGIBLE)
     for i in range(permitted.shape[0]):
-        change = permitted[i] - state.weights[i]
+        change = permitted[i] - weights[i]
         if change > 0.0:
-            reasons[i] |= reason
-            permitted[i] = min(permitted[i], state.weights[i] + factor * change)
-            if factor * change < max(limits.min_order, NEGLIGIBLE):
-                permitted[i] = np.nan
-                reasons[i] |= _DUST
+            small = factor * change < dust
+            permitted[i] = np.nan if small else min(permitted[i], weights[i] + factor * change)
+            if reasons is not None:
+                reasons[i] |= reason | (_DUST if small else 0)

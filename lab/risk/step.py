@@ -32,8 +32,19 @@ from lab.risk.breakers import HALT, NO_ENTRIES, REDUCE, judge, keep_marks, reval
 from lab.risk.layers import ROUNDING, attribute, cut_cells, fill_cells
 from lab.risk.limits import Limits
 from lab.risk.reasons import Reason
-from lab.risk.rules import cap, count, fit_buys, hold_small_changes, limit_trades, no_entries, only_reduce
-from lab.risk.state import HALTED, NORMAL, REDUCE_ONLY, RiskState, copied, layered
+from lab.risk.rules import (
+    cap,
+    count,
+    fit_buys,
+    hold_small_changes,
+    limit_trades,
+    mode_of,
+    no_entries,
+    only_reduce,
+    permit_plain,
+    plain_of,
+)
+from lab.risk.state import HALTED, REDUCE_ONLY, RiskState, copied, layered
 
 __all__ = ["step", "step_into"]
 
@@ -91,13 +102,8 @@ def step_into(target: Array, state: RiskState, limits: Limits, permitted: Array,
     if layered(limits):
         mode = _with_layers(target, state, limits, permitted, reasons)
     else:
-        mode = _mode(state, limits)
-        cap(target, state, limits, permitted, reasons)
-        if mode != NORMAL:
-            for i in range(target.shape[0]):
-                only_reduce(state, i, _HALTED if mode == HALTED else _DAILY_LOSS, permitted, reasons)
-        hold_small_changes(state, limits, permitted, reasons)
-    fit_buys(state, limits, permitted, reasons)
+        mode = mode_of(state.mode, state.equity, state.day_start_equity, limits.max_daily_loss)
+        permit_plain(target, state.weights, state.tradeable, mode, plain_of(limits), permitted, reasons)
     return RiskState(
         state.equity,
         state.weights,
@@ -114,26 +120,15 @@ def step_into(target: Array, state: RiskState, limits: Limits, permitted: Array,
 
 
 @njit(cache=True, nogil=True)
-def _mode(state: RiskState, limits: Limits) -> int:
-    if state.mode != NORMAL:
-        return state.mode
-    floor = state.day_start_equity * (1.0 - limits.max_daily_loss)
-    # Written so that an equity or a floor that is not a number trips the breaker.
-    if state.equity > floor and state.equity > 0.0 and state.equity < np.inf:
-        return NORMAL
-    return REDUCE_ONLY
-
-
-@njit(cache=True, nogil=True)
 def _with_layers(target: Array, state: RiskState, limits: Limits, permitted: Array, reasons: Codes) -> int:
-    """Run all but the last rule of a step, the state's memory in place; return the mode."""
+    """Run a step with layers, the state's memory in place; return the mode."""
     n, instances, scopes = target.shape[0], limits.sleeves.shape[0], limits.scopes.shape[0]
     _check(n, state, limits)
     revalue(state, limits)
     keep_marks(state)
     actions, bits = np.zeros(scopes, dtype=np.int64), np.zeros(scopes, dtype=np.int64)
     action, why = judge(state, limits, actions, bits)
-    mode = _mode(state, limits)
+    mode = mode_of(state.mode, state.equity, state.day_start_equity, limits.max_daily_loss)
     stop = _HALTED if mode == HALTED or action == HALT else 0
     if action >= REDUCE:
         stop |= why
@@ -160,6 +155,7 @@ def _with_layers(target: Array, state: RiskState, limits: Limits, permitted: Arr
             elif not kept[i] and np.isnan(permitted[i]) and asked[i] < state.weights[i]:
                 kept[i], asked[i], noted[i], again = True, np.nan, reasons[i], True
     attribute(kept, cells, state.sleeves)
+    fit_buys(state.weights, plain_of(limits), permitted, reasons)
     return mode
 
 
@@ -193,7 +189,7 @@ def _permit(
             # Cut to what is held is what is held.
             if cuts[i] != 0 and abs(asked[i] - state.weights[i]) <= ROUNDING:
                 asked[i] = state.weights[i]
-    cap(asked, state, limits, permitted, reasons)
+    cap(asked, state.weights, state.tradeable, plain_of(limits), permitted, reasons)
     for i in range(n):
         reasons[i] |= cuts[i]
 
@@ -203,15 +199,15 @@ def _stop(stop: int, entry: int, state: RiskState, limits: Limits, permitted: Ar
     """Apply the rules of markets that depend on what is held: breakers, trouble, size, number, band."""
     for i in range(permitted.shape[0]):
         if stop:
-            only_reduce(state, i, stop, permitted, reasons)
+            only_reduce(state.weights, i, stop, permitted, reasons)
         trouble = trouble_of(state, i)
         if trouble:
-            only_reduce(state, i, trouble, permitted, reasons)
+            only_reduce(state.weights, i, trouble, permitted, reasons)
     if entry:
         no_entries(state, entry, permitted, reasons)
     limit_trades(state, limits, permitted, reasons)
     count(state, limits, permitted, reasons)
-    hold_small_changes(state, limits, permitted, reasons)
+    hold_small_changes(state.weights, plain_of(limits), permitted, reasons)
 
 
 @njit(cache=True, nogil=True)

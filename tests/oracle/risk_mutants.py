@@ -84,7 +84,7 @@ MUTANTS = (
         "room = limits.volume_share * volume / state.equity if known else 0.0",
         "room = limits.volume_share * volume / state.equity if known else 1.0",
     ),
-    Mutant("cash floor forgotten", R, " - limits.min_cash", ""),
+    Mutant("cash floor forgotten", R, " - plain.min_cash", ""),
     Mutant("trouble ignored", S, "        if trouble:\n", "        if False:\n"),
     Mutant("what the band keeps takes no room", S, "asked[i] < state.weights[i]:", "False:"),
 )
