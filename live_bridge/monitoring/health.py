@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import polars as pl
+
 from lab.core.errors import MnemoError
 from lab.strategies import Portfolio, load_portfolio
 from live_bridge.backup import restored_since
@@ -17,6 +19,7 @@ from live_bridge.config import LoadedConfig
 from live_bridge.exchange import MarketData
 from live_bridge.history import check_history, load_state
 from live_bridge.journal import Journal
+from live_bridge.series import StoredSeries, fetch_series
 from live_bridge.state import BridgeState
 
 __all__ = ["Check", "check_health", "health_document"]
@@ -58,6 +61,7 @@ def check_health(
     except MnemoError as error:
         return [*checks, Check("portfolio", False, str(error), "a portfolio that loads")]
     checks += _journal(loaded, portfolio, now or local_now())
+    checks += _series(loaded, portfolio, now or local_now())
     return checks
 
 
@@ -137,6 +141,21 @@ def _state(state: BridgeState, portfolio: Portfolio, now: datetime) -> Iterator[
             f"last bar closed {_words(age)} ago",
             f"at most {_words(allowed)}",
         )
+
+
+def _series(loaded: LoadedConfig, portfolio: Portfolio, now: datetime) -> Iterator[Check]:
+    answers = fetch_series(StoredSeries(loaded.root), portfolio, now, context=loaded.quality.context_bars)
+    for instance in portfolio.instances:
+        for config in instance.config.series:
+            answer, name = answers[config.name], f"series {config.name} of {instance.strategy_id}"
+            expected = f"a value of at most {config.max_age_days:g} days ago"
+            if instance.strategy_id in answer.problems:
+                yield Check(name, False, answer.problems[instance.strategy_id], expected)
+                continue
+            newest = answer.rows.group_by("subject").agg(pl.col("ts").max())["ts"].min()
+            fresh = isinstance(newest, datetime) and now - newest <= timedelta(days=config.max_age_days)
+            found = f"newest of {newest:%Y-%m-%d %H:%M}Z" if isinstance(newest, datetime) else "none so young"
+            yield Check(name, fresh, found, expected)
 
 
 def _words(age: timedelta) -> str:

@@ -14,6 +14,7 @@ from lab.data.series import KINDS, import_series
 from lab.strategies import load
 from live_bridge.config import load_config
 from live_bridge.journal import Journal
+from live_bridge.monitoring.health import Check, check_health
 from live_bridge.recorded import RecordedMarket
 from live_bridge.replay import replay
 from live_bridge.runner import run
@@ -142,6 +143,22 @@ def test_values_too_old_keep_what_is_held(carry: Path, market_at: MarketAt) -> N
         assert [p["quantity"] for p in document["state"]["positions"]] == [
             p["quantity"] for p in bought["state"]["positions"]
         ]
+
+
+def test_health_looks_at_the_age_of_a_series(carry: Path, market_at: MarketAt) -> None:
+    loaded = load_config(carry, root=carry.parent)
+
+    def looked(day: int) -> dict[str, Check]:
+        market = market_at(day)
+        checks = check_health(loaded, connect=lambda: market, local_now=market.now)
+        return {check.name: check for check in checks}
+
+    name = "series funding of trend"
+    assert not looked(LAST)[name].ok
+    stored(carry.parent, funding(range(LAST)))
+    assert looked(LAST)[name].ok
+    assert looked(LAST)[name].found == "newest of 2023-02-09 16:00Z"
+    assert not looked(LAST + 3)[name].ok
 
 
 def test_every_tick_is_derived_again_from_the_journal_alone(carry: Path, market_at: MarketAt) -> None:
