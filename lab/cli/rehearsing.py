@@ -34,7 +34,7 @@ def _rehearse(
     json: Json = False,
 ) -> None:
     """Compare the bridge's equity with the backtest's, and say what every difference comes from."""
-    from lab.pipeline.rehearsals import rehearse
+    from lab.pipeline.rehearsal import rehearse
 
     first, last = instant(start, "--from"), instant(end, "--to")
     if first is None or last is None:  # both options are required

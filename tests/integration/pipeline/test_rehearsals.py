@@ -10,7 +10,7 @@ import pytest
 
 from lab.core.errors import ConfigError, DataError
 from lab.data import demo
-from lab.pipeline.rehearsals import Mode, rehearse
+from lab.pipeline.rehearsal import Mode, rehearse
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("rehearsals")]
 

@@ -14,7 +14,7 @@ import pytest
 
 from lab.cli import main
 from lab.data.demo import install
-from lab.pipeline.rehearsals import rehearse
+from lab.pipeline.rehearsal import rehearse
 from tests.oracle.browser import CHROMIUM
 from tests.report_visits import visit
 

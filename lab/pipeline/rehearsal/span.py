@@ -22,7 +22,7 @@ from lab.core.errors import ConfigError, DataError, MnemoError
 from lab.core.market import Market
 from lab.pipeline.portfolio_inputs import PortfolioInputs, load_portfolio_inputs
 from lab.pipeline.processes import loopback_exchange
-from lab.pipeline.rehearsal_books import compare_books
+from lab.pipeline.books import compare_books
 from lab.strategies import Portfolio, load_portfolio
 
 __all__ = ["Mode", "rehearse"]
