@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.backtest import Bars, ExecutionPrices, compute_metrics, run_backtest, simulate_weights
+from lab.backtest import Bars, Evaluator, compute_metrics, run_backtest
 from lab.core.errors import ConfigError, InsufficientHistoryError
-from lab.core.feature import Feature
 from lab.core.panel import Panel
-from lab.features import compute
-from lab.risk import Limits
 from lab.search.objectives import FIGURES
-from lab.strategies import Choice, Dimension, StrategyInstance, decide_on_features
+from lab.strategies import Choice, Dimension, StrategyInstance, decide
 
 __all__ = ["CASH", "FIGURES", "Outcome", "SearchEngine", "Window", "longest_lookback"]
 
@@ -56,7 +53,7 @@ class Window:
     """Bars ``start … stop - 1`` of a panel, and the warm-up bars before them.
 
     Decisions are those at the closes of the window's own bars, the account starts in cash: its first bar is
-    flat. Features see `warm_up` bars before `start` and none from `stop` on. Safe to use from threads.
+    flat. Features see `warm_up` bars before `start` and none from `stop` on.
 
     Parameters
     ----------
@@ -88,16 +85,11 @@ class Window:
         self.panel = panel.rows(start, stop)
         self._context = panel.rows(start - warm_up, stop)
         self._warm_up = warm_up
-        self._prices = ExecutionPrices.from_panel(self.panel)
-        self._strategy = instance.strategy
         self._costs = instance.costs
         self._risk = instance.risk
-        self._limits = Limits.from_settings(instance.risk, instance.costs, panel.markets)
-        self._engine = engine
         complete = counted is None or len(counted) == stop - start
         self._counted = None if complete or counted is None else counted - start
-        self._features: dict[Feature, Array] = {}
-        self._guard = threading.Lock()
+        self._evaluator = None if engine == "vectorbt" else self._prepared(instance)
 
     def weights(self, instance: StrategyInstance) -> Array:
         """Return the weights that `instance` decides at the window's closes, shape (T, N).
@@ -107,49 +99,73 @@ class Window:
         InsufficientHistoryError
             If it looks back further than the warm-up.
         """
+        self._require_warm_up(instance)
+        return decide(instance.strategy, self._context, instance.params)[self._warm_up :]
+
+    def evaluate(self, instance: StrategyInstance) -> Outcome:
+        """Simulate `instance` on the window, from cash, with its costs and limits."""
+        return self.evaluate_many([instance])[0]
+
+    def evaluate_many(
+        self, instances: Sequence[StrategyInstance], executor: Executor | None = None
+    ) -> list[Outcome]:
+        """Simulate every instance by itself; they differ in parameters alone.
+
+        An executor shares the work; which sets run together changes nothing.
+        """
+        for instance in instances:
+            self._require_warm_up(instance)
+        run = map if executor is None else executor.map
+        if self._evaluator is None:
+            return list(run(self._in_vectorbt, instances))
+        together = self._evaluator.together
+        parts = [instances[start : start + together] for start in range(0, len(instances), together)]
+        return [outcome for found in run(self._in_kernel, parts) for outcome in found]
+
+    def _prepared(self, instance: StrategyInstance) -> Evaluator:
+        rows, columns = self._context.shape
+        return Evaluator(
+            instance.strategy,
+            self._context,
+            start=self._warm_up,
+            costs=self._costs,
+            risk=self._risk,
+            metrics=FIGURES,
+            cash=CASH,
+            counted=self._counted,
+            memory_mb=_KEPT_FEATURES * 8 * rows * columns / 2**20,
+        )
+
+    def _in_kernel(self, instances: Sequence[StrategyInstance]) -> list[Outcome]:
+        assert self._evaluator is not None  # noqa: S101 - the only caller has looked
+        found = self._evaluator.evaluate([instance.params for instance in instances])
+        return [
+            Outcome(returns, _known(figures))
+            for returns, figures in zip(found.returns, found.figures.tolist(), strict=True)
+        ]
+
+    def _in_vectorbt(self, instance: StrategyInstance) -> Outcome:
+        weights = self.weights(instance)
+        result = run_backtest(
+            self.panel, weights, costs=self._costs, risk=self._risk, cash=CASH, engine="vectorbt"
+        )
+        bars, metrics = result.bars, result.metrics
+        if self._counted is not None:
+            bars = _chosen(bars, self._counted)
+            metrics = compute_metrics(bars, periods_per_year=self.panel.timeframe.periods_per_year)
+        return Outcome(bars.returns, _known([metrics[name] for name in FIGURES]))
+
+    def _require_warm_up(self, instance: StrategyInstance) -> None:
         if instance.lookback - 1 > self._warm_up:
             raise InsufficientHistoryError(
                 f"strategy {instance.strategy_id}: {instance.params!r} needs {instance.lookback} bars, the "
                 f"window has {self._warm_up + 1} at its first close; start the window later"
             )
-        fields: dict[str | Feature, Array] = {
-            feature: self._feature(feature) for feature in self._strategy.features(instance.params)
-        }
-        panel = self._context.with_fields(fields)
-        return decide_on_features(self._strategy, panel, instance.params)[self._warm_up :]
 
-    def evaluate(self, instance: StrategyInstance) -> Outcome:
-        """Simulate `instance` on the window, from cash, with its costs and limits."""
-        bars, metrics = self._simulated(self.weights(instance))
-        if self._counted is not None:
-            bars = _chosen(bars, self._counted)
-            metrics = compute_metrics(bars, periods_per_year=self.panel.timeframe.periods_per_year)
-        # A set that never trades has no Sharpe ratio; it earned nothing and risked nothing.
-        figures = tuple(0.0 if np.isnan(metrics[name]) else metrics[name] for name in FIGURES)
-        return Outcome(bars.returns, figures)
 
-    def _simulated(self, weights: Array) -> tuple[Bars, Mapping[str, float]]:
-        if self._engine == "vectorbt":
-            result = run_backtest(
-                self.panel, weights, costs=self._costs, risk=self._risk, cash=CASH, engine="vectorbt"
-            )
-            return result.bars, result.metrics
-        simulation = simulate_weights(
-            self._prices, weights, costs=self._costs, limits=self._limits, cash=CASH
-        )
-        return simulation.bars, simulation.metrics
-
-    def _feature(self, feature: Feature) -> Array:
-        with self._guard:
-            known = self._features.get(feature)
-        if known is not None:
-            return known
-        values = compute(self._context, [feature])[feature]
-        with self._guard:
-            if len(self._features) >= _KEPT_FEATURES:
-                del self._features[next(iter(self._features))]
-            self._features[feature] = values
-        return values
+def _known(figures: Sequence[float]) -> tuple[float, ...]:
+    # A set that never trades has no Sharpe ratio; it earned nothing and risked nothing.
+    return tuple(0.0 if np.isnan(figure) else figure for figure in figures)
 
 
 def longest_lookback(instance: StrategyInstance, space: Mapping[str, Dimension]) -> StrategyInstance:

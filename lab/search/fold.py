@@ -82,14 +82,13 @@ def search_fold(
         if len(found) < trials:
             _replay(proposer, found, objective, trials)
     known = {found.hash_of(number): number for number in found.complete}
-    evaluate = map if executor is None else executor.map
     while len(found) < trials:
         proposals = proposer.ask(min(proposer.batch_size, trials - len(found)))
         if not proposals:
             break
         candidates = [_candidate(instance, proposal) for proposal in proposals]
         fresh = {name: one for name, one in candidates if one is not None and name not in known}
-        outcomes: list[Outcome] = list(evaluate(window.evaluate, fresh.values()))
+        outcomes = window.evaluate_many(list(fresh.values()), executor)
         first = len(found)
         _add(found, known, proposals, candidates, dict(zip(fresh, outcomes, strict=True)), objective)
         if outcomes:

@@ -23,6 +23,8 @@ __all__ = ["judge"]
 
 # Sets that the probability of overfitting is estimated from.
 _OVERFITTING_SETS: Final = 1_000
+# Of them at a time, so that their returns need little memory.
+_TOGETHER: Final = 128
 _BLOCKS: Final = 16
 
 
@@ -86,13 +88,15 @@ def _overfitting(search: Search, folds: list[Fold]) -> NDArray[np.float64] | Non
     window = search.window(search.warm_up, len(search.panel) - 1)
     blocks = min(_BLOCKS, len(window.panel) // 4 * 2)
 
-    def moments(one: tuple[Fold, int]) -> BlockMoments:
-        fold, number = one
-        candidate = search.instance.with_params(fold.trials.proposal(number))
-        return block_moments(window.evaluate(candidate).returns, blocks=blocks)
-
-    run = map if search.executor is None else search.executor.map
-    return overfit_logits(BlockMoments.concatenate(list(run(moments, chosen))))
+    found = []
+    for start in range(0, len(chosen), _TOGETHER):
+        candidates = [
+            search.instance.with_params(fold.trials.proposal(number))
+            for fold, number in chosen[start : start + _TOGETHER]
+        ]
+        outcomes = window.evaluate_many(candidates, search.executor)
+        found += [block_moments(outcome.returns, blocks=blocks) for outcome in outcomes]
+    return overfit_logits(BlockMoments.concatenate(found))
 
 
 def _distinct(folds: list[Fold]) -> list[tuple[Fold, int]]:
