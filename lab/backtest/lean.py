@@ -17,7 +17,7 @@ from lab.backtest.sorting import SPARE, sort
 from lab.backtest.survey import MANY, NONE
 from lab.core.compiled import njit
 
-__all__ = ["OTHERS", "note_all", "rebalance", "run_alone", "run_shared"]
+__all__ = ["OTHERS", "note", "note_all", "rebalance", "relate", "run_alone", "run_shared", "value_bars"]
 
 # Figures per bar after the returns: turnover, cost, exposure.
 OTHERS: Final = 3
@@ -148,7 +148,7 @@ def run_shared(
         only = decided[t - lag]
         if only == NONE:
             continue
-        _value_bars(done, min(t, equity.shape[0]), cash, held, last, equity, others)
+        value_bars(done, min(t, equity.shape[0]), cash, held, last, equity, others)
         done = t
         value = cash
         for i in range(n):
@@ -157,31 +157,31 @@ def run_shared(
             cash, notional, costs = rebalance(
                 t, price, mark, weights, t - lag, value, held, cash, fee, slippage, floats, codes
             )
-            _note(t, notional, costs, others)
+            note(t, notional, costs, others)
         elif value > NOTHING:
             quantity = weights[t - lag, only] * value / mark[t, only] - held[only]
             if abs(quantity) > NOTHING and not np.isnan(price[t, only]):
                 cash, held[only], notional, costs = _order(
                     quantity, price[t, only], cash, held[only], fee, slippage
                 )
-                _note(t, notional, costs, others)
-    _value_bars(done, equity.shape[0], cash, held, last, equity, others)
+                note(t, notional, costs, others)
+    value_bars(done, equity.shape[0], cash, held, last, equity, others)
     value = cash
     for i in range(n if bars > 0 else 0):
         value += held[i] * last[bars - 1, i]
     growth[0] = value / rates.cash
-    _relate(equity, rates.cash, returns, others)
+    relate(equity, rates.cash, returns, others)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _note(t: int, notional: float, costs: float, others: Array) -> None:
+def note(t: int, notional: float, costs: float, others: Array) -> None:
     """Write what bar `t` traded and paid, where that is asked for."""
     if others.shape[1] > 0:
         others[0, t, 0], others[1, t, 0] = notional, costs
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _value_bars(
+def value_bars(
     start: int, stop: int, cash: float, held: Array, last: Array, equity: Array, others: Array
 ) -> None:
     """Write the equity of bars ``start … stop - 1``, between which nothing is traded."""
@@ -199,7 +199,7 @@ def _value_bars(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _relate(equity: Array, capital: float, returns: Array, others: Array) -> None:
+def relate(equity: Array, capital: float, returns: Array, others: Array) -> None:
     """Turn equity and amounts of every bar into fractions."""
     for t in range(equity.shape[0]):
         before = equity[t - 1] if t > 0 else capital
@@ -240,6 +240,19 @@ def note_all(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _chosen(weights: Array, row: int, only: int, which: Codes) -> int:
+    """List the markets that a row decides, without a branch on each; return how many there are."""
+    if only != MANY:
+        which[0] = only
+        return 1
+    count = 0
+    for i in range(weights.shape[1]):
+        which[count] = i
+        count += weights[row, i] == weights[row, i]
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _aim(
     weight: float, price: float, mark: float, cash: float, held: float, fee: float, slippage: float
 ) -> tuple[float, float, float, float]:
@@ -261,15 +274,15 @@ def run_alone(
     bars, n = price.shape
     held, cash, value = np.zeros(n), np.full(n, capital), np.full(n, capital)
     before, notional, costs = np.full(n, capital), np.zeros(n), np.zeros(n)
-    keep = returns.shape[0] > 0
+    which, keep = np.zeros(n + 1, dtype=np.int64), returns.shape[0] > 0
     for t in range(bars):
         only = decided[t - lag] if t >= lag else NONE
-        for i in range(0 if only < 0 else only, n if only == MANY else only + 1):
-            weight = weights[t - lag, i]
-            if not np.isnan(weight):
-                cash[i], held[i], notional[i], costs[i] = _aim(
-                    weight, price[t, i], mark[t, i], cash[i], held[i], fee, slippage
-                )
+        count = _chosen(weights, t - lag, only, which) if only != NONE else 0
+        for k in range(count):
+            i = which[k]
+            cash[i], held[i], notional[i], costs[i] = _aim(
+                weights[t - lag, i], price[t, i], mark[t, i], cash[i], held[i], fee, slippage
+            )
         if keep or t == bars - 1:
             for i in range(n):
                 value[i] = cash[i] + held[i] * last[t, i]

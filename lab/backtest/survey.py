@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.backtest.layout import Array, Codes
+from lab.backtest.layout import ROUNDING, Array, Codes
 from lab.core.compiled import njit
 
 __all__ = ["FAULT", "MANY", "NONE", "hold", "survey"]
@@ -34,7 +34,7 @@ def survey(weights: Array, waits: Flags, warm_up: int, largest_sum: float, decid
     warm_up : int
         Rows before the first decision.
     largest_sum : float
-        What the weights of a row may sum to, rounding included.
+        What the weights of a row may sum to, rounding included; infinite where they are accounts alone.
     decided : ndarray of int64, shape (T,)
         Filled: the only market with a weight that is not NaN, ``MANY`` or ``NONE``.
 
@@ -43,28 +43,41 @@ def survey(weights: Array, waits: Flags, warm_up: int, largest_sum: float, decid
     rows, crowded : int
         Rows that decide, or ``FAULT``, and those of many markets among them.
     """
+    if not _sound(weights, largest_sum):
+        return FAULT, 0
     rows, crowded = 0, 0
     for t in range(weights.shape[0]):
-        some, only = 0, NONE
+        some, places = 0, 0
+        for i in range(weights.shape[1]):
+            known = weights[t, i] == weights[t, i]
+            some += known
+            places += i * known
+        acts = (some > 0) & (t >= warm_up) & (not waits[t])
+        decided[t] = (places if some == 1 else MANY) if acts else NONE
+        rows += acts
+        crowded += acts & (some > 1)
+    return rows, crowded
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sound(weights: Array, largest_sum: float) -> bool:
+    """Return whether all weights are within 0 and 1 and no row sums to more than `largest_sum`."""
+    every = weights.reshape(-1)
+    wrong, heavy = 0, 0
+    # Weights that small cannot sum to too much, however many a row has.
+    light = largest_sum / max(weights.shape[1], 1) * (1.0 - ROUNDING / 10.0)
+    for k in range(every.shape[0]):
+        wrong += (every[k] < 0.0) | (every[k] > 1.0)
+        heavy += every[k] > light
+    if wrong > 0 or heavy == 0:
+        return wrong == 0
+    for t in range(weights.shape[0]):
         total = 0.0
         for i in range(weights.shape[1]):
             weight = weights[t, i]
-            if not np.isnan(weight):
-                if not (weight >= 0.0 and weight <= 1.0):
-                    return FAULT, 0
-                total += weight
-                some += 1
-                only = i
-        decided[t] = NONE
-        if some == 0:
-            continue
-        if total > largest_sum:
-            return FAULT, 0
-        if t >= warm_up and not waits[t]:
-            decided[t] = only if some == 1 else MANY
-            rows += 1
-            crowded += some > 1
-    return rows, crowded
+            total += 0.0 if np.isnan(weight) else weight
+        wrong += total > largest_sum
+    return wrong == 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -35,16 +35,24 @@ def core(fast: Array, slow: Array, every_bar: bool, share: float) -> Array:
     """Return `share` from the bar where fast crosses above slow, 0 from the one where it falls below."""
     rows, columns = fast.shape
     weights = np.empty((rows, columns))
-    kept = np.full(columns, np.nan)
-    state = np.zeros(columns)
+    side = np.zeros(columns)
     for t in range(rows):
         for i in range(columns):
-            side = (1.0 if fast[t, i] > slow[t, i] else 0.0) - (1.0 if fast[t, i] < slow[t, i] else 0.0)
-            crossed = side * state[i] < 0.0
-            state[i] = side if side != 0.0 else state[i]
-            kept[i] = (share if side > 0.0 else 0.0) if crossed else kept[i]
-            weights[t, i] = kept[i] if crossed or every_bar else np.nan
+            above, below, before = fast[t, i] > slow[t, i], fast[t, i] < slow[t, i], side[i]
+            left = 0.0 if below & (before > 0.0) else np.nan
+            weights[t, i] = share if above & (before < 0.0) else left
+            side[i] = 1.0 if above else (-1.0 if below else before)
+    if every_bar:
+        _carry(weights)
     return weights
+
+
+@njit(cache=True, nogil=True)
+def _carry(weights: Array) -> None:
+    for t in range(1, weights.shape[0]):
+        for i in range(weights.shape[1]):
+            weight = weights[t, i]
+            weights[t, i] = weights[t - 1, i] if np.isnan(weight) else weight
 
 
 class Crossing:
