@@ -28,6 +28,7 @@ _EXAMPLE = "research/bridge.example.yaml"
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to `app`."""
     app.command("health", epilog=f"Example: live-bridge health --config {_EXAMPLE}")(health_command)
+    app.command("history", epilog=f"Example: live-bridge history --config {_EXAMPLE} --json")(history_command)
     app.command("watch", epilog=f"Example: live-bridge watch --config {_EXAMPLE} --delay 5")(watch_command)
     app.command("replay", epilog=f"Example: live-bridge replay demo-20190701T000000Z-1 --config {_EXAMPLE}")(
         replay_command
@@ -57,6 +58,20 @@ def health_command(config: Config, root: Root = Path(), as_json: Json = False) -
     ]
     _print(document, lines, as_json=as_json)
     raise typer.Exit(0 if document["healthy"] else 1)
+
+
+def history_command(config: Config, root: Root = Path(), as_json: Json = False) -> None:
+    """List every finished tick since the account began; asks no exchange."""
+    from live_bridge.tick_history import history
+
+    document = history(config, root=root)
+    lines = [
+        "{now}  {0:>3} orders, equity {1:,.2f}: {tick}".format(
+            len(tick["orders"]), tick["state"]["equity"], **tick
+        )
+        for tick in document["ticks"]
+    ]
+    _print(document, [*lines, f"{len(lines)} ticks since {document['opened']['at']}"], as_json=as_json)
 
 
 def watch_command(

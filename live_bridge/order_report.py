@@ -17,7 +17,9 @@ def order_documents(planned: Mapping[str, Any], events: Sequence[Event]) -> list
 
     `status` is ``filled``, ``partial``, ``canceled``, ``expired``, ``rejected``, ``abandoned``, or, as long
     as it is not settled, ``planned``, ``sent`` or ``unknown``. Replacements and new attempts count with the
-    order that was planned: `attempts` is how many requests were sent for it, `filled` what all traded.
+    order that was planned: `attempts` is how many requests were sent for it, `filled` what all traded. `fee`
+    is in quote currency, as far as fees have a price in it; `fees` says in what they were taken: ``quote``
+    currency, ``base`` units, and ``other`` coins, valued in quote currency.
     """
     roots = _roots(events)
     return [_document(order, events, roots) for order in planned.get("orders", [])]
@@ -34,6 +36,7 @@ def _document(order: Mapping[str, Any], events: Sequence[Event], roots: Mapping[
     with localcontext(CONTEXT):
         filled = sum((Decimal(fill["quantity"]) for fill in fills), Decimal(0))
         worth = sum((Decimal(fill["quantity"]) * Decimal(fill["price"]) for fill in fills), Decimal(0))
+        fees = _fees(fills)
         # In quote currency, as far as a fee has a price in it.
         fee = sum((_fee(fill) for fill in fills), Decimal(0))
     return {
@@ -46,6 +49,7 @@ def _document(order: Mapping[str, Any], events: Sequence[Event], roots: Mapping[
         "filled": float(filled),
         "fill_price": float(worth / filled) if filled else None,
         "fee": float(fee) if fills else None,
+        "fees": {kind: float(amount) for kind, amount in fees.items()},
         "attempts": sum(event.kind == "SENT" for event in own),
     }
 
@@ -68,6 +72,15 @@ def _fee(fill: Mapping[str, Any]) -> Decimal:
         return fee
     price = fill["price"] if asset == base else fill.get("fee_price")
     return fee * Decimal(price) if price is not None else Decimal(0)
+
+
+def _fees(fills: Sequence[Mapping[str, Any]]) -> dict[str, Decimal]:
+    sums = dict.fromkeys(("quote", "base", "other"), Decimal(0))
+    for fill in fills:
+        base, quote = fill["symbol"].split("/")
+        kind = {quote: "quote", base: "base"}.get(fill["fee_asset"], "other")
+        sums[kind] += Decimal(fill["fee"]) if kind == "base" else _fee(fill)
+    return sums
 
 
 def _status(own: Sequence[Event], quantity: Decimal, filled: Decimal) -> str:

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from live_bridge.journal import Journal
+from live_bridge.journal import Event, Journal
 from live_bridge.order_report import order_documents
 from live_bridge.permission import account_at, held_symbols
 from live_bridge.state import BridgeState
 
-__all__ = ["run_document", "state_document", "table"]
+__all__ = ["acts_document", "run_document", "state_document", "table"]
 
 RISK_MODES: Final = ("NORMAL", "REDUCE_ONLY", "HALTED")
 
@@ -52,9 +52,7 @@ def run_document(
     events = journal.events_of(state.tick) if state.tick else []
     decided = [event.body for event in events if event.kind == "DECIDED"]
     planned = next((event.body for event in events if event.kind == "PLANNED"), None)
-    targets = {target["symbol"]: target for target in planned["targets"]} if planned else {}
-    decisions = [entry for body in decided for entry in _decisions(body, targets)]
-    last = max(decided, key=lambda body: str(body["closed"]), default=None)
+    acts = acts_document(events)
     unpromoted = [
         f"UNPROMOTED {body['instance']}: its file says mode: {body['stage']}; simulated all the same"
         for body in decided
@@ -63,16 +61,34 @@ def run_document(
     return {
         "tick": state.tick or None,
         "mode": mode,
-        "bar": _time(last["bar"]) if last else None,
         "acted": acted,
-        "decisions": decisions,
-        "targets": [_target(target) for target in targets.values()],
-        "orders": order_documents(planned or {}, events) if acted else [],
-        "skipped": list((planned or {}).get("skipped", [])) if acted else [],
+        **acts,
+        **({} if acted else {"orders": [], "skipped": []}),
         "limits": list((planned or {}).get("budgets", [])),
         "state": state_document(state),
         "reasons": [*reasons, *unpromoted],
         "incidents": list(incidents),
+    }
+
+
+def acts_document(events: Sequence[Event]) -> dict[str, Any]:
+    """Return what a tick decided, aimed at and ordered, from its events.
+
+    Returns
+    -------
+    dict
+        ``bar, decisions, targets, orders, skipped``.
+    """
+    decided = [event.body for event in events if event.kind == "DECIDED"]
+    planned = next((event.body for event in events if event.kind == "PLANNED"), {})
+    targets = {target["symbol"]: target for target in planned.get("targets", [])}
+    last = max(decided, key=lambda body: str(body["closed"]), default=None)
+    return {
+        "bar": _time(last["bar"]) if last else None,
+        "decisions": [entry for body in decided for entry in _decisions(body, targets)],
+        "targets": [_target(target) for target in targets.values()],
+        "orders": order_documents(planned, events),
+        "skipped": list(planned.get("skipped", [])),
     }
 
 

@@ -1,45 +1,123 @@
-"""The books of a rehearsed bridge beside those of its backtest, and what keeps them apart."""
+"""The books of a bridge beside those of its backtest, bar by bar, and what keeps them apart."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.backtest import BacktestResult
-from lab.core.market import Market
 from lab.pipeline.differences import Attribution, Fill, Key, Shortfall, attribute
 from lab.pipeline.portfolio_inputs import PortfolioInputs
+from lab.pipeline.tick_shortfalls import BarWishes, shortfalls_of
 
-__all__ = ["compare_books"]
+__all__ = ["Books", "BridgeRecord", "compare_books", "compare_decisions"]
 
 Array = NDArray[np.float64]
+Held = tuple[float, dict[str, float]]
 
 # The whole difference is taken apart at so many closes, the last one included.
 _LOOKS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
-class _Book:
-    """Fills and shortfalls of the bridge; cash and quantities after every tick, by bar number."""
+class BridgeRecord:
+    """What a bridge did on consecutive bars.
 
-    fills: dict[Key, list[Fill]]
-    shortfalls: dict[Key, Shortfall]
-    held: dict[int, tuple[float, dict[str, float]]]
+    Attributes
+    ----------
+    ticks : mapping of int to sequence of mapping
+        By bar in which it traded: documents of the ticks that acted there; an empty sequence for a bar
+        without one. Every bar of the span is there.
+    capital : float
+        Cash at the start.
+    names : mapping of str to str
+        Market by traded symbol.
+    transfers : sequence of (bar number, market, quantity)
+        What came in or left without a trade; quote currency under the empty name.
+    orphans : mapping of (bar number, market) to sequence of Fill
+        Trades that no plan knew.
+    """
+
+    ticks: Mapping[int, Sequence[Mapping[str, Any]]]
+    capital: float
+    names: Mapping[str, str]
+    transfers: Sequence[tuple[int, str, float]] = ()
+    orphans: Mapping[Key, Sequence[Fill]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Both accounts at the close of every bar, and why they differ.
+
+    Attributes
+    ----------
+    bars : tuple of int
+    ours, theirs : tuple of float
+        Equity of the bridge and of the backtest, both at the stored closes.
+    fills, backtest_fills : mapping of (bar number, market) to sequence of Fill
+    attribution : Attribution
+        At the last close.
+    residual : float
+        Largest unexplained difference at any close looked at, relative to the backtest's equity.
+    """
+
+    bars: tuple[int, ...]
+    ours: tuple[float, ...]
+    theirs: tuple[float, ...]
+    fills: Mapping[Key, Sequence[Fill]]
+    backtest_fills: Mapping[Key, Sequence[Fill]]
+    attribution: Attribution
+    residual: float
+
+    def document(self) -> dict[str, Any]:
+        """Return counts, equities, their largest relative difference, attribution and residual."""
+        apart = max(abs(one / other - 1.0) for one, other in zip(self.ours, self.theirs, strict=True))
+        return {
+            "orders": sum(len(fills) for fills in self.fills.values()),
+            "orders_backtest": sum(len(fills) for fills in self.backtest_fills.values()),
+            "equity": self.ours[-1],
+            "equity_backtest": self.theirs[-1],
+            "equity_difference": apart,
+            "attribution": asdict(self.attribution),
+            "residual": self.residual,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Prices:
+    """Last known opens and closes, shape (T, N), with the row of each bar and the column of each market."""
+
+    opens: Array
+    closes: Array
+    row: Mapping[int, int]
+    column: Mapping[str, int]
+
+    def at_open(self, bar: int) -> dict[str, float]:
+        return {market: float(self.opens[self.row[bar], i]) for market, i in self.column.items()}
+
+    def at_close(self, bar: int) -> dict[str, float]:
+        return {market: float(self.closes[self.row[bar], i]) for market, i in self.column.items()}
+
+
+@dataclass(slots=True)
+class _Account:
+    """What the bridge holds while its record is read."""
+
+    cash: float
+    held: dict[str, float]
+    # Fees in other coins are owed to whoever owns those; they lie in no position.
+    owed: float = 0.0
+    fills: dict[Key, list[Fill]] = field(default_factory=dict)
+    shortfalls: dict[Key, Shortfall] = field(default_factory=dict)
 
 
 def compare_books(
-    inputs: PortfolioInputs,
-    result: BacktestResult,
-    told: Sequence[Mapping[str, Any]],
-    *,
-    start: datetime,
-    capital: float,
-) -> dict[str, Any]:
+    inputs: PortfolioInputs, result: BacktestResult, record: BridgeRecord, decided: Array
+) -> Books:
     """Return how far the equity of a bridge is from its backtest's, and why.
 
     Parameters
@@ -47,121 +125,111 @@ def compare_books(
     inputs : PortfolioInputs
         The bars both saw.
     result : BacktestResult
-        The backtest, which begins in cash at the bar before `start`.
-    told : sequence of mapping
-        The documents of the bridge's ticks, one per bar, in order.
-    start : datetime
-        Opening time of the first bar traded in.
-    capital : float
-        Cash at the start of both.
+        The backtest, which begins in cash at the bar before the record's first.
+    record : BridgeRecord
+    decided : ndarray of shape (T, N)
+        The weights that the backtest was given, on the panel's rows.
     """
-    panel, grid = inputs.panel, inputs.portfolio.timeframe
-    opens = _forward(panel["received_open"], panel["received_close"])
-    closes = _forward_closes(panel["received_close"])
-    backtest = _backtest_fills(result, grid.numbers)
-    first = grid.number(start)
-    row_of = {int(bar): row for row, bar in enumerate(panel.bar)}
-    names = {Market.parse(market).symbol: market for market in panel.markets}
-    book = _bridge_book(told, first, capital, opens, row_of, panel.markets, names, backtest)
-    theirs = dict(zip((int(bar) for bar in panel.bar), result.equity["equity"], strict=True))
-    ours = {bar: _worth(held, panel.markets, closes[row_of[bar]]) for bar, held in book.held.items()}
-    apart = [abs(ours[bar] / theirs[bar] - 1.0) for bar in ours]
-    bars = sorted(ours)
-    looks = sorted({bars[int(place)] for place in np.linspace(0, len(bars) - 1, _LOOKS)})
+    panel = inputs.panel
+    prices = _prices(inputs)
+    wishes = BarWishes.of(panel, decided, result)
+    backtest = _backtest_fills(result, inputs.portfolio.timeframe.numbers)
+    account = _Account(record.capital, dict.fromkeys(panel.markets, 0.0))
+    for key, orphans in record.orphans.items():
+        account.fills.setdefault(key, []).extend(orphans)
+    equity = dict(zip((int(bar) for bar in panel.bar), result.equity["equity"], strict=True))
+    bars = sorted(record.ticks)
+    ours = []
+    for bar in bars:
+        _take_bar(account, bar, record, prices.at_open(bar), wishes, backtest)
+        ours.append(_worth(account, prices.at_close(bar)))
+    theirs = [float(equity[bar]) for bar in bars]
+    looks = sorted({int(place) for place in np.linspace(0, len(bars) - 1, _LOOKS)})
     taken_apart = [
-        _attributed(book, backtest, bar, opens, closes, row_of, panel.markets, ours[bar] - theirs[bar])
-        for bar in looks
+        _attributed(account, backtest, record, bars[place], prices, ours[place] - theirs[place])
+        for place in looks
     ]
-    residual = max(abs(found.residual) / theirs[bar] for found, bar in zip(taken_apart, looks, strict=True))
-    last = bars[-1]
-    return {
-        "orders": sum(len(fills) for fills in book.fills.values()),
-        "orders_backtest": sum(len(fills) for fills in backtest.values()),
-        "equity": ours[last],
-        "equity_backtest": float(theirs[last]),
-        "equity_difference": float(max(apart)),
-        "engine_difference": result.engine_difference,
-        "attribution": asdict(taken_apart[-1]),
-        "residual": float(residual),
-    }
+    residual = max(
+        abs(found.residual) / theirs[place] for found, place in zip(taken_apart, looks, strict=True)
+    )
+    return Books(tuple(bars), tuple(ours), tuple(theirs), account.fills, backtest, taken_apart[-1], residual)
 
 
-def _bridge_book(
-    told: Sequence[Mapping[str, Any]],
-    first: int,
-    capital: float,
-    opens: Array,
-    row_of: Mapping[int, int],
-    markets: Sequence[str],
-    names: Mapping[str, str],
-    backtest: Mapping[Key, Sequence[Fill]],
-) -> _Book:
-    book = _Book({}, {}, {})
-    cash, held = capital, dict.fromkeys(markets, 0.0)
-    for bar, tick in enumerate(told, start=first):
-        prices = dict(zip(markets, opens[row_of[bar]], strict=True))
-        if tick["code"] == 0 and tick.get("acted"):
-            wanted = _wanted(tick, cash, held, prices, names)
-            _book_tick(book, bar, tick, wanted, names)
-        else:
-            for key in (key for key in backtest if key[0] == bar):
-                missed = -sum(fill.quantity for fill in backtest[key])
-                book.shortfalls[key] = Shortfall(missed_tick=missed)
-        if tick.get("state"):
-            cash = float(tick["state"]["cash"])
-            held = dict.fromkeys(markets, 0.0)
-            held |= {names[entry["symbol"]]: float(entry["quantity"]) for entry in tick["state"]["positions"]}
-        book.held[bar] = (cash, held)
-    return book
+def compare_decisions(inputs: PortfolioInputs, decisions: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Compare decisions with the instances' own on full history, bit by bit.
+
+    Returns
+    -------
+    dict
+        ``decisions``; ``mismatches``, of a decision at a bar that is not stored too.
+    """
+    expected: dict[tuple[str, str, str], float] = {}
+    for one in inputs.instances:
+        rows = one.instance.decide(one.panel)
+        stamps = [f"{stamp}Z" for stamp in np.datetime_as_string(one.panel.ts, unit="s")]
+        for index, market in enumerate(one.panel.markets):
+            for stamp, weight in zip(stamps, rows[:, index], strict=True):
+                expected[one.instance.strategy_id, market, stamp] = float(weight)
+    mismatches = 0
+    for entry in decisions:
+        key = (entry["instance"], entry["market"], entry["bar"])
+        text = None if np.isnan(expected.get(key, np.nan)) else expected[key].hex()
+        mismatches += key not in expected or text != entry["weight_hex"]
+    return {"decisions": len(decisions), "mismatches": mismatches}
 
 
-def _wanted(
-    tick: Mapping[str, Any],
-    cash: float,
-    held: Mapping[str, float],
-    prices: Mapping[str, float],
-    names: Mapping[str, str],
-) -> dict[str, float]:
-    """Return the signed quantity by which each market was to change, before any rounding."""
-    equity = cash + sum(held[market] * prices[market] for market in held if held[market])
-    wanted = {}
-    for target in tick["targets"]:
-        market = names[target["symbol"]]
-        if target["permitted"] is not None:
-            wanted[market] = target["permitted"] * equity / prices[market] - held[market]
-    return wanted
+def _prices(inputs: PortfolioInputs) -> _Prices:
+    panel = inputs.panel
+    opens, closes = panel["received_open"], panel["received_close"]
+    return _Prices(
+        _forward(opens, closes),
+        _forward_closes(closes),
+        {int(bar): row for row, bar in enumerate(panel.bar)},
+        {market: index for index, market in enumerate(panel.markets)},
+    )
 
 
-def _book_tick(
-    book: _Book,
+def _take_bar(
+    account: _Account,
     bar: int,
-    tick: Mapping[str, Any],
-    wanted: Mapping[str, float],
-    names: Mapping[str, str],
+    record: BridgeRecord,
+    opens: Mapping[str, float],
+    wishes: BarWishes,
+    backtest: Mapping[Key, Sequence[Fill]],
 ) -> None:
-    skipped = {names[entry["symbol"]] for entry in tick["skipped"]}
-    planned: dict[str, float] = {}
-    filled: dict[str, float] = {}
-    for order in tick["orders"]:
-        market = names[order["symbol"]]
-        sign = 1.0 if order["side"] == "buy" else -1.0
-        done = float(order.get("filled", order["quantity"]) if order["fill_price"] is not None else 0.0)
-        planned[market] = planned.get(market, 0.0) + sign * order["quantity"]
-        filled[market] = filled.get(market, 0.0) + sign * done
-        if done:
-            fill = Fill(sign * done, float(order["fill_price"]), float(order["fee"] or 0.0))
-            book.fills.setdefault((bar, market), []).append(fill)
-    for market in {*wanted, *planned}:
-        aim = wanted.get(market, 0.0)
-        if market in planned:
-            cut = planned[market] - aim
-            book.shortfalls[bar, market] = Shortfall(
-                rounding=cut, partial_fill=filled[market] - planned[market]
-            )
-        elif market in skipped:
-            book.shortfalls[bar, market] = Shortfall(min_notional=-aim)
-        elif aim:
-            book.shortfalls[bar, market] = Shortfall(rounding=-aim)
+    ticks = record.ticks[bar]
+    if not ticks:
+        for key in (key for key in backtest if key[0] == bar):
+            account.shortfalls[key] = Shortfall(missed_tick=-sum(fill.quantity for fill in backtest[key]))
+    for number, tick in enumerate(ticks):
+        # What the backtest wanted at this bar is held against the first tick; a second one goes beyond it.
+        theirs = wishes.at(bar) if number == 0 else {}
+        found = shortfalls_of(tick, account.cash - account.owed, account.held, opens, theirs, record.names)
+        for market, short in found.items():
+            key = (bar, market)
+            account.shortfalls[key] = account.shortfalls.get(key, Shortfall()) + short
+        for order in tick["orders"]:
+            _book_order(account, bar, order, record.names[order["symbol"]])
+        account.cash = float(tick["state"]["cash"])
+        account.held = dict.fromkeys(account.held, 0.0)
+        account.held |= {
+            record.names[entry["symbol"]]: float(entry["quantity"]) for entry in tick["state"]["positions"]
+        }
+
+
+def _book_order(account: _Account, bar: int, order: Mapping[str, Any], market: str) -> None:
+    if order["fill_price"] is None:
+        return
+    sign = 1.0 if order["side"] == "buy" else -1.0
+    fees = order["fees"]
+    fill = Fill(
+        sign * float(order["filled"]),
+        float(order["fill_price"]),
+        float(fees["quote"]) + float(fees["other"]),
+        float(fees["base"]),
+    )
+    account.owed += float(fees["other"])
+    account.fills.setdefault((bar, market), []).append(fill)
 
 
 def _backtest_fills(result: BacktestResult, numbers: Any) -> dict[Key, list[Fill]]:
@@ -176,31 +244,32 @@ def _backtest_fills(result: BacktestResult, numbers: Any) -> dict[Key, list[Fill
 
 
 def _attributed(
-    book: _Book,
+    account: _Account,
     backtest: Mapping[Key, Sequence[Fill]],
+    record: BridgeRecord,
     bar: int,
-    opens: Array,
-    closes: Array,
-    row_of: Mapping[int, int],
-    markets: Sequence[str],
+    prices: _Prices,
     difference: float,
 ) -> Attribution:
-    column = {market: index for index, market in enumerate(markets)}
-
     def until(entries: Mapping[Key, Any]) -> dict[Key, Any]:
         return {key: entry for key, entry in entries.items() if key[0] <= bar}
 
-    ours, theirs, short = until(book.fills), until(backtest), until(book.shortfalls)
+    ours, theirs, short = until(account.fills), until(backtest), until(account.shortfalls)
     keys = {*ours, *theirs, *short}
-    references = {key: float(opens[row_of[key[0]], column[key[1]]]) for key in keys}
-    marks = {market: float(closes[row_of[bar], index]) for market, index in column.items()}
-    return attribute(ours, theirs, short, references, marks, equity_difference=difference)
+    references = {key: float(prices.opens[prices.row[key[0]], prices.column[key[1]]]) for key in keys}
+    transfers: dict[str, float] = {}
+    for at, market, quantity in record.transfers:
+        if at <= bar:
+            transfers[market] = transfers.get(market, 0.0) + quantity
+    marks = prices.at_close(bar)
+    return attribute(
+        ours, theirs, short, references, marks, equity_difference=difference, transfers=transfers
+    )
 
 
-def _worth(held: tuple[float, Mapping[str, float]], markets: Sequence[str], closes: Array) -> float:
-    cash, quantities = held
-    values = [quantities[market] * close for market, close in zip(markets, closes, strict=True)]
-    return cash + sum(value for value in values if value)
+def _worth(account: _Account, closes: Mapping[str, float]) -> float:
+    values = [quantity * closes[market] for market, quantity in account.held.items() if quantity]
+    return account.cash - account.owed + sum(values)
 
 
 def _forward(opens: Array, closes: Array) -> Array:

@@ -5,10 +5,12 @@ K is worth, at prices C, ``K + sum(q * (C - f)) - sum(c)``. The difference of tw
 over their fills. With p the bar's reference price and d the difference of the quantities, a fill's share is
 
 * ``d * (C - p)``: another quantity was traded; d itself is a sum of what rounding, a smallest order, a
-  partial fill or a missed tick took from what the bridge wanted, and of what it wanted otherwise because it
-  held something else;
+  partial fill, a missed tick, a later price or a person took from what the bridge's weight asked for, of what
+  another weight asked for, and of what was wanted otherwise because something else was held;
 * ``q * (p - f)`` of each account: slippage;
 * ``c`` of each account: fees.
+
+What came into one account or left it without a trade counts with its value at C.
 """
 
 from __future__ import annotations
@@ -34,12 +36,21 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """What kept the bridge's quantity from what it wanted in one market of one bar, signed like it."""
+    """What kept the bridge's quantity from the backtest's wish in one market of one bar, signed like it."""
 
     rounding: float = 0.0
     min_notional: float = 0.0
     partial_fill: float = 0.0
     missed_tick: float = 0.0
+    timing: float = 0.0
+    signal: float = 0.0
+    risk: float = 0.0
+    command: float = 0.0
+
+    def __add__(self, other: Shortfall) -> Shortfall:
+        return Shortfall(
+            **{one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(Shortfall)}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +61,19 @@ class Attribution:
     ----------
     rounding, min_notional, partial_fill, missed_tick : float
         Quantities that were rounded away, too small to send, not filled, or never decided on.
+    timing : float
+        Quantities sized at another price than the bar's open.
+    signal, risk : float
+        Quantities that another decision asked for, and those that the risk step permitted otherwise of the
+        same decision: a limit of the bridge alone, or one that two accounts meet at different places.
+    command : float
+        Quantities that a person had sold.
     carried : float
         Quantities wanted otherwise, because the accounts already differed: what the causes before did later.
     price, fee : float
         Other prices and other fees than the backtest's.
+    transfer : float
+        What reconciliation took in or off without a trade.
     residual : float
         What is left of the whole difference; floating point alone, or the accounts do not add up.
     total : float
@@ -64,9 +84,14 @@ class Attribution:
     min_notional: float = 0.0
     partial_fill: float = 0.0
     missed_tick: float = 0.0
+    timing: float = 0.0
+    signal: float = 0.0
+    risk: float = 0.0
+    command: float = 0.0
     carried: float = 0.0
     price: float = 0.0
     fee: float = 0.0
+    transfer: float = 0.0
     residual: float = 0.0
     total: float = 0.0
 
@@ -82,6 +107,7 @@ def attribute(
     marks: Mapping[str, float],
     *,
     equity_difference: float,
+    transfers: Mapping[str, float] | None = None,
 ) -> Attribution:
     """Return the causes of a difference in equity.
 
@@ -97,6 +123,9 @@ def attribute(
         Prices at which equity is compared.
     equity_difference : float
         Bridge minus backtest, from their own books.
+    transfers : mapping of market to float, optional
+        Quantities that came into the bridge's account, or left it, without a trade; quote currency under the
+        empty name.
 
     Examples
     --------
@@ -126,6 +155,8 @@ def attribute(
         sums["carried"] += (difference - explained) * move
         sums["price"] += _slippage(theirs, reference) - _slippage(ours, reference)
         sums["fee"] += _fees(theirs, mark) - _fees(ours, mark)
+    for market, quantity in (transfers or {}).items():
+        sums["transfer"] += quantity * (marks[market] if market else 1.0)
     causes = sum(sums.values())
     return Attribution(**{**sums, "residual": equity_difference - causes, "total": equity_difference})
 

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lab.backtest import BacktestResult, run_backtest
 from lab.core.errors import UnknownMarketError
 from lab.core.hashing import digest
 from lab.core.panel import Panel
@@ -20,7 +21,7 @@ from lab.pipeline.inputs import Inputs, load_inputs
 from lab.risk import RiskPlan, plan_of
 from lab.strategies import Portfolio, PortfolioWeights, load_portfolio
 
-__all__ = ["PortfolioInputs", "load_portfolio_inputs"]
+__all__ = ["PortfolioInputs", "backtest_from", "load_portfolio_inputs"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,3 +99,38 @@ def load_portfolio_inputs(
     panel = panel_from_bars(marked, timeframe=grid, markets=portfolio.markets, settings=catalog.settings)
     data_hash = digest([content_hash(marked), *(inputs.data_hash for inputs in instances)])
     return PortfolioInputs(portfolio, instances, panel, marked, data_hash)
+
+
+def backtest_from(
+    inputs: PortfolioInputs, start: datetime, *, capital: float | None = None
+) -> tuple[BacktestResult, NDArray[np.float64]]:
+    """Return the backtest that begins in cash and decides first at the bar before `start`; both engines.
+
+    Parameters
+    ----------
+    inputs : PortfolioInputs
+    start : datetime
+        Opening time of the first bar traded in.
+    capital : float, optional
+        Default: the portfolio's.
+
+    Returns
+    -------
+    result : BacktestResult
+    decided : ndarray of float64, shape (T, N)
+        The weights it was given; NaN before the first decision.
+    """
+    found = inputs.decide()
+    weights, parts = inputs.targets(found), inputs.parts(found)
+    before = inputs.panel.bar < inputs.portfolio.timeframe.number(start) - 1
+    weights[before], parts[before] = np.nan, np.nan
+    result = run_backtest(
+        inputs.panel,
+        weights,
+        costs=inputs.portfolio.costs,
+        risk=inputs.plan(),
+        parts=parts,
+        cash=inputs.portfolio.capital if capital is None else capital,
+        engine="both",
+    )
+    return result, weights

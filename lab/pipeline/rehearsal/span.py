@@ -13,16 +13,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import numpy as np
 import yaml
 
 from feature_store.atomic import write_bytes
-from lab.backtest import BacktestResult, run_backtest
 from lab.core.errors import ConfigError, DataError, MnemoError
 from lab.core.market import Market
-from lab.pipeline.portfolio_inputs import PortfolioInputs, load_portfolio_inputs
+from lab.pipeline.books import BridgeRecord, compare_books, compare_decisions
+from lab.pipeline.portfolio_inputs import PortfolioInputs, backtest_from, load_portfolio_inputs
 from lab.pipeline.processes import loopback_exchange
-from lab.pipeline.books import compare_books
 from lab.strategies import Portfolio, load_portfolio
 
 __all__ = ["Mode", "rehearse"]
@@ -106,8 +104,9 @@ def rehearse(
     inputs = load_portfolio_inputs(portfolio, root=root, end=end + portfolio.timeframe.duration)
     _check_bars(inputs, start, end)
     told = _ticks(stage, progress)
-    result = _backtest(inputs, start)
-    found = compare_books(inputs, result, told, start=start, capital=portfolio.capital)
+    result, decided = backtest_from(inputs, start)
+    books = compare_books(inputs, result, _record(portfolio, told, start), decided)
+    acted = [tick for tick in told if tick.get("acted")]
     document = {
         "portfolio": portfolio.portfolio_id,
         "mode": mode,
@@ -117,8 +116,9 @@ def rehearse(
         "ticks": len(told),
         "failed": sum(entry["code"] != 0 and not _without_bars(entry) for entry in told),
         "without_bars": sum(_without_bars(entry) for entry in told),
-        **_signals(inputs, told),
-        **found,
+        **compare_decisions(inputs, [entry for tick in acted for entry in tick["decisions"]]),
+        **books.document(),
+        "engine_difference": result.engine_difference,
     }
     write_bytes(stage.folder / "rehearsal.json", json.dumps(document, indent=2).encode())
     return document
@@ -242,39 +242,16 @@ def _environment(mode: Mode) -> dict[str, str]:
     return environment
 
 
-def _backtest(inputs: PortfolioInputs, start: datetime) -> BacktestResult:
-    """Return the backtest that decides first at the bar before `start`."""
-    decided = inputs.decide()
-    weights, parts = inputs.targets(decided), inputs.parts(decided)
-    before = inputs.panel.bar < inputs.portfolio.timeframe.number(start) - 1
-    weights[before], parts[before] = np.nan, np.nan
-    return run_backtest(
-        inputs.panel,
-        weights,
-        costs=inputs.portfolio.costs,
-        risk=inputs.plan(),
-        parts=parts,
-        cash=inputs.portfolio.capital,
-        engine="both",
+def _record(portfolio: Portfolio, told: Sequence[Mapping[str, Any]], start: datetime) -> BridgeRecord:
+    first = portfolio.timeframe.number(start)
+    return BridgeRecord(
+        {
+            bar: (tick,) if tick["code"] == 0 and tick.get("acted") else ()
+            for bar, tick in enumerate(told, start=first)
+        },
+        portfolio.capital,
+        {Market.parse(market).symbol: market for market in portfolio.markets},
     )
-
-
-def _signals(inputs: PortfolioInputs, told: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Compare every decision's weight with the instance's own on full history, bit by bit."""
-    expected: dict[tuple[str, str, str], float] = {}
-    for one in inputs.instances:
-        rows = one.instance.decide(one.panel)
-        stamps = [f"{stamp}Z" for stamp in np.datetime_as_string(one.panel.ts, unit="s")]
-        for index, market in enumerate(one.panel.markets):
-            for stamp, weight in zip(stamps, rows[:, index], strict=True):
-                expected[one.instance.strategy_id, market, stamp] = float(weight)
-    decisions = [entry for tick in told if tick.get("acted") for entry in tick["decisions"]]
-    mismatches = 0
-    for entry in decisions:
-        weight = expected[entry["instance"], entry["market"], entry["bar"]]
-        text = None if np.isnan(weight) else weight.hex()
-        mismatches += text != entry["weight_hex"]
-    return {"decisions": len(decisions), "mismatches": mismatches}
 
 
 def _without_bars(entry: Mapping[str, Any]) -> bool:
