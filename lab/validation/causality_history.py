@@ -120,6 +120,8 @@ def _enough(
     subject: Subject, rows: Iterable[int], bars: int, most: int, reference: Array | None = None
 ) -> int:
     for row in rows:
+        if bars >= most:
+            break
         truth = subject.last(row, row + 1) if reference is None else reference[row]
         if truth is not None and not _equal(subject, row, bars, truth):
             bars = _smallest(subject, row, bars, min(most, row + 1), truth)

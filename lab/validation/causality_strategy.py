@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.core.errors import MnemoError
+from lab.core.frames import RECEIVED
 from lab.core.panel import Panel
-from lab.features import compute
+from lab.features import compute, definition_of
 from lab.strategies import Strategy, decide, total_lookback
 from lab.validation.causality import Certificate, certify
 from lab.validation.causality_bits import differing
@@ -64,6 +66,7 @@ def certify_strategy(
         return decide(strategy, part, wanted)
 
     lookback = total_lookback(strategy, params)
+    panel = _columns_read(strategy, panel, params)
     certificate = certify(decided, panel, params, lookback=lookback, seed=seed, progress=progress)
     certificate = replace(
         certificate,
@@ -86,6 +89,21 @@ def certify_strategy(
     detail = "the weight differs when the core sees the market alone, or in another place"
     findings = (*certificate.findings, subject.finding("neighbour", cell, detail))
     return replace(certificate, ok=False, findings=findings)
+
+
+def _columns_read(strategy: Strategy[Any], panel: Panel, params: Any) -> Panel:
+    """Return the panel of the columns that features and hold rules read: each costs a copy at every cut.
+
+    All of it where the strategy turns out to read more.
+    """
+    names = {name for feature in strategy.features(params) for name in definition_of(feature).inputs(feature)}
+    names |= {"close", RECEIVED["close"]}
+    part = replace(panel, fields={key: values for key, values in panel.fields.items() if key in names})
+    try:
+        same = not differing(decide(strategy, part, params), decide(strategy, panel, params)).any()
+    except MnemoError:
+        return panel
+    return part if same else panel
 
 
 def _through_features(strategy: Strategy[Any], panel: Panel, params: Any, finding: Finding) -> Finding:
