@@ -31,8 +31,18 @@ def journal_holdings(root: Path) -> dict[str, Decimal]:
     return {name: state.ledger[name] + state.foreign.get(name, Decimal(0)) for name in names}
 
 
-def faults_of(url: str, root: Path, expected: dict[str, Decimal] | None) -> list[str]:
-    """Return what is wrong after a clean tick: POSTs, duplicates, losses, journal against exchange."""
+def faults_of(url: str, root: Path, expected: dict[str, Decimal] | None, *, orphans: int = 0) -> list[str]:
+    """Return what is wrong after a clean tick: POSTs, duplicates, losses, journal against exchange.
+
+    Parameters
+    ----------
+    url : str
+    root : pathlib.Path
+    expected : dict of str to Decimal or None
+        What the account shall hold to a step of the market.
+    orphans : int
+        How many orders the case itself placed behind the journal's back.
+    """
     state = exchange_state(url)
     wrong = [f"{count} POSTs of {name}" for name, count in state["order_posts"].items() if count > 1]
     real, booked = balances(state), journal_holdings(root)
@@ -42,7 +52,7 @@ def faults_of(url: str, root: Path, expected: dict[str, Decimal] | None) -> list
             wrong.append(f"{name}: exchange and journal differ by {difference}")
     if state["open_orders"]:
         wrong.append(f"open orders left: {state['open_orders']}")
-    wrong += _overfilled(root)
+    wrong += _overfilled(root, orphans)
     if expected is not None:
         for name, amount in expected.items():
             # One step of the market is what a new attempt may round differently.
@@ -51,7 +61,7 @@ def faults_of(url: str, root: Path, expected: dict[str, Decimal] | None) -> list
     return wrong
 
 
-def _overfilled(root: Path) -> list[str]:
+def _overfilled(root: Path, allowed: int) -> list[str]:
     """Return planned orders of which more was traded than planned: an order was sent twice."""
     query = """
         WITH traded AS (
@@ -62,6 +72,21 @@ def _overfilled(root: Path) -> list[str]:
     with sqlite3.connect(root / "data/live/main.sqlite") as raw:
         rows = raw.execute(query).fetchall()
         orphans = raw.execute("SELECT count(*) FROM events WHERE kind = 'RECOVERED_ORPHAN'").fetchone()[0]
+        orphans -= allowed
     raw.close()
     found = [f"{name}: {traded} traded of {planned} planned" for name, planned, traded in rows]
     return found + ([f"{orphans} orders unknown to the journal"] if orphans else [])
+
+
+def unrecorded(url: str, root: Path) -> list[str]:
+    """Return the orders that were sent without a durable row that says so."""
+    posted = set(exchange_state(url)["order_posts"])
+    state = root / "data/live/main.sqlite"
+    recorded: set[str] = set()
+    if state.exists():
+        with sqlite3.connect(state) as raw:
+            tables = raw.execute("SELECT count(*) FROM sqlite_master WHERE name = 'events'").fetchone()[0]
+            query = "SELECT json_extract(body, '$.order.id') FROM events WHERE kind = 'SENT'"
+            recorded = {row[0] for row in raw.execute(query)} if tables else set()
+        raw.close()
+    return [f"{name} was sent without a durable row" for name in sorted(posted - recorded)]

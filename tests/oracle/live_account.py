@@ -11,6 +11,7 @@ from live_bridge.ccxt_account import connect_account
 from live_bridge.config import load_config
 from live_bridge.keys import Keys
 from tests.oracle.bridge_harness import START, control, tick
+from tests.oracle.canaries import KEY, SECRET
 
 
 def live(config: Path) -> dict[str, Any]:
@@ -21,9 +22,7 @@ def live(config: Path) -> dict[str, Any]:
 
 def account(config: Path) -> Any:
     loaded = load_config(config, root=config.parent)
-    made = connect_account(
-        loaded.settings.exchange, Keys("loopback-key", "loopback-secret"), recv_window_ms=5_000
-    )
+    made = connect_account(loaded.settings.exchange, Keys(KEY, SECRET), recv_window_ms=5_000)
     made._client.enableRateLimit = False
     made.now()
     return made

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import Request, urlopen
@@ -14,10 +15,20 @@ __all__ = ["control", "loopback"]
 
 
 @contextmanager
-def loopback(bars: Path, *options: str) -> Iterator[str]:
-    """Serve stored bars and yield the address; the child ends with the block."""
+def loopback(bars: Path, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Serve stored bars and yield the address; the child ends with the block.
+
+    Parameters
+    ----------
+    bars : pathlib.Path
+    options : str
+        Of the command line.
+    environment : mapping of str to str, optional
+        Variables of the child beside those of this process.
+    """
     command = [sys.executable, "-m", "live_bridge.loopback", "--bars", str(bars), "--as", "binance", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    variables = {**os.environ, **(environment or {})}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables) as child:
         try:
             assert child.stdout is not None
             yield str(json.loads(child.stdout.readline())["url"])

@@ -8,16 +8,14 @@ from pathlib import Path
 import pytest
 
 from lab.data import demo
-from tests.oracle.bridge_harness import BALANCES, OPTIONS, control, write_configs
-from tests.oracle.loopback_server import loopback
+from tests.oracle.bridge_harness import control, exchange, write_configs
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     root = tmp_path_factory.mktemp("store")
     demo.install(root)
-    pairs = [word for balance in BALANCES for word in ("--balance", balance)]
-    with loopback(root, *OPTIONS, *pairs) as address:
+    with exchange(root) as address:
         yield address
 
 

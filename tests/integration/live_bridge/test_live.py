@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from lab.core.errors import ConfigError
-from lab.data import demo
 from live_bridge.runner import run
 from tests.oracle.bridge_faults import faults_of
-from tests.oracle.bridge_harness import BALANCES, OPTIONS, control, exchange_state, write_configs
+from tests.oracle.bridge_harness import control, exchange_state, write_configs
 from tests.oracle.live_account import codes, events, live, on_day
-from tests.oracle.loopback_server import loopback
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("live_bridge")]
 
@@ -131,60 +126,3 @@ def test_live_goes_to_paper_and_back_with_the_account_there_is(config: Path, url
     document = live(config)
     assert "MODE_CHANGED" in codes(document)
     assert faults_of(url, config.parent, None) == []
-
-
-@pytest.mark.slow
-def test_the_command_trades_and_its_keys_show_nowhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    canary, secret = "canary-key-7d1f", "canary-secret-93ab"
-    monkeypatch.setenv("MNEMO_LOOPBACK_KEY", canary)
-    monkeypatch.setenv("MNEMO_LOOPBACK_SECRET", secret)
-    demo.install(tmp_path / "store")
-    environment = {
-        **os.environ,
-        "MNEMO_ENV": "prod",
-        "MNEMO_BINANCE_API_KEY": canary,
-        "MNEMO_BINANCE_API_SECRET": secret,
-    }
-    pairs = [word for balance in BALANCES for word in ("--balance", balance)]
-    told = ""
-    with loopback(tmp_path / "store", *OPTIONS, *pairs) as address:
-        config = write_configs(tmp_path / "bridge", address, settle=2.0)
-        command = [
-            sys.executable,
-            "-m",
-            "live_bridge",
-            "run",
-            "--config",
-            str(config),
-            "--root",
-            str(config.parent),
-        ]
-        faults = (
-            {
-                "kind": "status",
-                "status": 401,
-                "code": -1022,
-                "message": "Signature",
-                "path": "/api/v3/account",
-            },
-            {"kind": "drop", "when": "after", "path": "/api/v3/order"},
-            None,
-        )
-        codes_seen = []
-        for fault in faults:
-            control(address, "fault", clear=True, faults=[fault] if fault else [])
-            options = ["--live", "--json", *(["--new-account"] if not codes_seen else [])]
-            done = subprocess.run(
-                [*command, *options], capture_output=True, text=True, env=environment, check=False
-            )
-            told += done.stdout + done.stderr
-            codes_seen.append(done.returncode)
-        assert codes_seen[-1] == 0, told
-        assert max(exchange_state(address)["order_posts"].values()) == 1
-    assert "Traceback" not in told
-    written = b"".join(path.read_bytes() for path in config.parent.rglob("*") if path.is_file())
-    for hidden in (canary, secret):
-        assert hidden not in told
-        assert hidden.encode() not in written

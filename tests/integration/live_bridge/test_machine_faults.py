@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.oracle.bridge_harness import KEYS
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("live_bridge")]
-
-
-def count(*options: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.failing_disk", *options], capture_output=True, text=True, check=False
-    )
-    assert done.stdout, done.stderr
-    return dict(json.loads(done.stdout))
-
-
-def test_a_disk_that_fails_somewhere_loses_and_doubles_nothing() -> None:
-    document = count("--cases", "5", "--seed", "5")
-    assert (document["cases"], document["failures"]) == (5, {})
-    assert document["points"] > 10
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1_800)
-def test_a_disk_that_fails_anywhere_loses_and_doubles_nothing() -> None:
-    document = count("--cases", "1000")
-    assert document["failures"] == {}
-
 
 INSTANCE = """
 family: time_series_momentum

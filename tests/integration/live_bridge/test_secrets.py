@@ -13,13 +13,10 @@ import pytest
 import yaml
 
 from lab.data import demo
-from tests.oracle.bridge_harness import BALANCES, OPTIONS, control, write_configs
-from tests.oracle.loopback_server import loopback
+from tests.oracle.bridge_harness import KEYS, control, exchange, write_configs
+from tests.oracle.canaries import KEY, SECRET
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("live_bridge")]
-
-KEY = "canaryKEYcanaryKEYcanaryKEY0001"
-SECRET = "canarySECRETcanarySECRETcanary02"
 
 # The bridge with every library's logger at level debug on stderr.
 LOUD = (
@@ -45,14 +42,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("source", ["environment", pytest.param("file", marks=pytest.mark.slow)])
 def test_keys_are_written_nowhere(
-    source: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tally: Callable[..., None]
+    source: str, store: Path, tmp_path: Path, tally: Callable[..., None]
 ) -> None:
-    monkeypatch.setenv("MNEMO_LOOPBACK_KEY", KEY)
-    monkeypatch.setenv("MNEMO_LOOPBACK_SECRET", SECRET)
-    balances = [option for balance in BALANCES for option in ("--balance", balance)]
     printed = []
     codes = set()
-    with loopback(store, *OPTIONS, *balances) as url:
+    with exchange(store) as url:
         config = write_configs(tmp_path, url, settle=2.0)
         keys = _keys(source, tmp_path / "private")
         for number, fault in enumerate(FAULTS):
@@ -84,7 +78,7 @@ def test_keys_are_written_nowhere(
 
 def _keys(source: str, folder: Path) -> dict[str, str]:
     if source == "environment":
-        return {"MNEMO_ENV": "prod", "MNEMO_BINANCE_API_KEY": KEY, "MNEMO_BINANCE_API_SECRET": SECRET}
+        return KEYS
     folder.mkdir()
     path = folder / "keys.yaml"
     path.touch(mode=0o600)
@@ -93,22 +87,14 @@ def _keys(source: str, folder: Path) -> dict[str, str]:
 
 
 def _loud(arguments: list[str], keys: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **keys}
-    for name in ("MNEMO_LOOPBACK_KEY", "MNEMO_LOOPBACK_SECRET"):
-        environment.pop(name, None)
     command = [sys.executable, "-c", LOUD, *arguments]
+    environment = {**os.environ, **keys}
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 
 def test_json_is_still_one_document(store: Path, tmp_path: Path) -> None:
-    balances = [option for balance in BALANCES for option in ("--balance", balance)]
-    with loopback(store, *OPTIONS, *balances) as url:
+    with exchange(store) as url:
         config = write_configs(tmp_path, url)
-        keys = {
-            "MNEMO_ENV": "prod",
-            "MNEMO_BINANCE_API_KEY": "loopback-key",
-            "MNEMO_BINANCE_API_SECRET": "loopback-secret",
-        }
         arguments = [
             "run",
             "--live",
@@ -119,6 +105,6 @@ def test_json_is_still_one_document(store: Path, tmp_path: Path) -> None:
             str(tmp_path),
             "--json",
         ]
-        done = _loud(arguments, keys)
+        done = _loud(arguments, KEYS)
     assert done.returncode == 0
     assert json.loads(done.stdout)["mode"] == "live"

@@ -1,10 +1,11 @@
 """Meet every fault at every endpoint of a live tick, and count what was lost, doubled or left open.
 
-    python -m tests.every_fault [--seed 7] [--cases 400] [--naive]
+    python -m tests.survival.every_fault [--seed 7] [--cases 400] [--naive]
 
-A case is a tick under one fault, then clean ticks. Whatever the answer was, no id is sent twice, the journal
-is the exchange's account afterwards, nothing is open, and the exit code is a documented one. Where the answer
-was no definite refusal, the account is also what it is without any fault. Prints cases, failed and seed.
+A case is a tick under one fault, then clean ticks. Whatever the answer was, no id is sent twice, the
+journal is the exchange's account afterwards, nothing is open, and the exit code is a documented one.
+Where the answer was no definite refusal, the account is also what it is without any fault. Prints cases,
+failed and seed.
 """
 
 from __future__ import annotations
@@ -13,27 +14,14 @@ import argparse
 import json
 import random
 import sys
-import tempfile
+from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from tests.oracle.bridge_faults import balances, faults_of
-from tests.oracle.bridge_harness import (
-    BALANCES,
-    OPTIONS,
-    control,
-    exchange_state,
-    finish,
-    fresh,
-    in_child,
-    install_bars,
-    tick,
-    write_configs,
-)
-from tests.oracle.loopback_server import loopback
+from tests.survival.stage import Show, Stage, command, options_of
 
-__all__ = ["ENDPOINTS", "FAULTS", "fault_cases", "main", "run_case"]
+__all__ = ["ENDPOINTS", "FAULTS", "SHOW", "fault_cases", "run_case"]
 
 CODES = {0, 2, 3, 4, 5}
 ENDPOINTS = (
@@ -104,68 +92,45 @@ def fault_cases(*, cases: int, seed: int) -> list[dict[str, Any]]:
     return chosen + generator.sample(rest, min(max(cases - len(chosen), 0), len(rest)))
 
 
-def run_case(
-    case: dict[str, Any],
-    config: Path,
-    url: str,
-    folder: Path,
-    expected: dict[str, Decimal],
-    *,
-    naive: bool = False,
-) -> list[str]:
+def run_case(stage: Stage, case: dict[str, Any], expected: dict[str, Decimal], *, naive: bool) -> list[str]:
     """Run a tick under a fault, then clean ones, and return what is wrong afterwards."""
-    root = fresh(folder / "root", url)
+    root = stage.fresh()
     faults = [case]
     if case["method"] == "GET" and case["path"] in {"/api/v3/order", "/api/v3/allOrders"}:
         # Asked only about an order whose own answer was lost.
         faults.append({"kind": "drop", "when": "after", "method": "POST", "path": "/api/v3/order", "nth": 1})
-    control(url, "fault", faults=faults)
-    first = in_child(tick(config, root, naive=naive), scratch=folder)
-    control(url, "fault", clear=True)
+    stage.control("fault", faults=faults)
+    first = stage.run(stage.tick(root, naive=naive))
+    stage.control("fault", clear=True)
     if first.code not in CODES:
         return [f"exit code {first.code}: {first.error}"]
-    ended = first if first.code == 5 else finish(config, root, folder, naive=naive)
+    ended = first if first.code == 5 else stage.finish(root, naive=naive)
     if ended.code not in {0, 5}:
         return [f"exit code {ended.code} after the fault: {ended.error}"]
     definite = any(fault in _DEFINITE for fault in [_bare(case)])
-    return faults_of(url, root, None if definite or ended.code == 5 else expected)
+    return faults_of(stage.url, root, None if definite or ended.code == 5 else expected)
 
 
 def _bare(case: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in case.items() if name not in {"method", "path", "nth"}}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command."""
-    made = argparse.ArgumentParser(prog="python -m tests.every_fault", description=__doc__)
-    made.add_argument("--seed", type=int, default=7)
-    made.add_argument("--cases", type=int, default=400)
-    made.add_argument("--naive", action="store_true", help="the bridge that sends an unclear order again")
-    options = made.parse_args(arguments)
-    failed: dict[str, list[str]] = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        store = install_bars(folder)
-        pairs = [word for balance in BALANCES for word in ("--balance", balance)]
-        with loopback(store, *OPTIONS, *pairs) as url:
-            config = write_configs(folder / "config", url, settle=6.0)
-            finish(config, fresh(folder / "root", url), folder)
-            expected = balances(exchange_state(url))
-            cases = fault_cases(cases=options.cases, seed=options.seed)
-            for case in cases:
-                wrong = run_case(case, config, url, folder, expected, naive=options.naive)
-                if wrong:
-                    failed[json.dumps(case)] = wrong
-    document = {
-        "what": "faults at endpoints of a live tick",
-        "cases": len(cases),
-        "failed": len(failed),
-        "seed": options.seed,
-        "failures": dict(list(failed.items())[:10]),
-    }
-    sys.stdout.write(json.dumps(document, indent=1) + "\n")
-    return int(bool(failed))
+def play(stage: Stage, options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
+    """Yield each fault and what is wrong after it."""
+    stage.finish(stage.fresh())
+    expected = balances(stage.state())
+    for case in fault_cases(cases=options.cases, seed=options.seed):
+        yield json.dumps(case), run_case(stage, case, expected, naive=options.naive)
 
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's options."""
+    made = options_of("tests.survival.every_fault", __doc__, cases=400)
+    made.add_argument("--naive", action="store_true", help="the bridge that sends an unclear order again")
+    return made
+
+
+SHOW = Show(lambda _: "faults at endpoints of a live tick", play, parser, {"settle": 6.0})
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(SHOW))

@@ -1,0 +1,39 @@
+"""A key and a secret that can be recognised wherever they turn up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = ["KEY", "SECRET", "Canaries"]
+
+KEY = "canaryKEYcanaryKEYcanaryKEY0001"
+SECRET = "canarySECRETcanarySECRETcanary02"
+
+
+class Canaries:
+    """Looks through whatever was written, and counts.
+
+    Attributes
+    ----------
+    texts : int
+        How many texts were looked through.
+    found : list of str
+        Where the key or the secret stood.
+    """
+
+    def __init__(self) -> None:
+        self.texts = 0
+        self.found: list[str] = []
+
+    def look(self, name: str, text: bytes) -> None:
+        """Look through one text."""
+        self.texts += 1
+        self.found += [f"{word[:9]}… in {name}" for word in (KEY, SECRET) if word.encode() in text]
+
+    def look_through(self, paths: Iterable[Path]) -> None:
+        """Look through every file among the paths, and under those that are folders."""
+        for path in paths:
+            for each in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                if each.is_file():
+                    self.look(each.name, each.read_bytes())

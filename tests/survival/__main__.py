@@ -1,0 +1,95 @@
+"""Run what a live bridge has to survive, one command after the other, and print a line for each.
+
+    python -m tests.survival [NAME ...] [--short] [--seed 7]
+
+In full, that is all of it in about an hour on two processors; in short, a few cases of each on one stage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from tests.survival import (
+    chaos,
+    every_fault,
+    exactly_once,
+    failing_disk,
+    machine_trouble,
+    one_at_a_time,
+    reconciling,
+    soak,
+)
+from tests.survival.stage import Show, is_bad, played, staged
+
+__all__ = ["main"]
+
+SHOWS: dict[str, Show] = {
+    "exactly_once": exactly_once.SHOW,
+    "every_fault": every_fault.SHOW,
+    "one_at_a_time": one_at_a_time.SHOW,
+    "reconciling": reconciling.SHOW,
+    "failing_disk": failing_disk.SHOW,
+    "machine_trouble": machine_trouble.SHOW,
+    "chaos": chaos.SHOW,
+    "soak": soak.SHOW,
+}
+# A soak of a few bars shows nothing that chaos does not.
+SHORT: dict[str, list[str]] = {
+    "exactly_once": ["--cases", "3"],
+    "every_fault": ["--cases", "3"],
+    "one_at_a_time": ["--cases", "1", "--only", "4 at once"],
+    "reconciling": ["--cases", "2"],
+    "failing_disk": ["--cases", "2"],
+    "machine_trouble": ["--cases", "3"],
+    "chaos": ["--bars", "3", "--cases", "1"],
+}
+
+
+def in_short(names: list[str], seed: int) -> Iterator[dict[str, Any]]:
+    """Yield the documents of a few cases of each show."""
+    with staged() as stage:
+        for name in names:
+            show = SHOWS[name]
+            stage.configure(**show.staging)
+            options = show.parser().parse_args([*SHORT[name], "--seed", str(seed)])
+            yield {"show": name, **played(show, stage, options)}
+
+
+def in_full(names: list[str], seed: int) -> Iterator[dict[str, Any]]:
+    """Yield the documents of whole shows, each on a stage of its own."""
+    for name in names:
+        show = SHOWS[name]
+        with staged(**show.staging) as stage:
+            yield {"show": name, **played(show, stage, show.parser().parse_args(["--seed", str(seed)]))}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command."""
+    made = argparse.ArgumentParser(
+        prog="python -m tests.survival",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SHOWS)}")
+    made.add_argument("--short", action="store_true", help="a few cases of each")
+    made.add_argument("--seed", type=int, default=7)
+    options = made.parse_args(arguments)
+    known = SHORT if options.short else SHOWS
+    unknown = sorted(set(options.names) - set(known))
+    if unknown:
+        made.error(f"{unknown[0]}: expected one of {', '.join(known)}")
+    play = in_short if options.short else in_full
+    bad = 0
+    for document in play(options.names or list(known), options.seed):
+        bad += is_bad(document)
+        sys.stdout.write(json.dumps(document) + "\n")
+        sys.stdout.flush()
+    return int(bool(bad))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
