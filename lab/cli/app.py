@@ -10,6 +10,7 @@ import typer
 from lab.cli import (
     calibrating,
     campaigning,
+    comparing,
     data,
     doctor,
     exchange,
@@ -58,6 +59,7 @@ sweeping.register(app)
 calibrating.register(app)
 logged.register(app, strategy.app)
 rehearsing.register(app)
+comparing.register(app)
 validating.register(app)
 
 

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from lab.core.errors import ConfigError, MnemoError, VenueError
+from lab.core.errors import ConfigError, DataError, HaltedError, LockedError, MnemoError, VenueError
 from lab.tracking import runs_page, tracking_uri
 
 __all__ = ["LoopbackExchange", "loopback_exchange", "run_bridge", "serve_exchange", "serve_mlflow"]
 
 _STOP_SECONDS = 5.0
+# A child's exit code says of which kind its error was; this process ends with the same one.
+_BY_EXIT_CODE = {
+    kind.exit_code: kind for kind in (ConfigError, DataError, VenueError, HaltedError, LockedError)
+}
 _SERVER = (sys.executable, "-m", "live_bridge.loopback")
 
 
@@ -84,12 +88,12 @@ def run_bridge(arguments: Sequence[str], *, environment: Mapping[str, str] | Non
     Raises
     ------
     MnemoError
-        With the bridge's own message and exit code, if it failed.
+        With the bridge's own message, of the class that has its exit code, if it failed.
     """
     command = [sys.executable, "-m", "live_bridge", *arguments, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
-        raise MnemoError(
+        raise _BY_EXIT_CODE.get(done.returncode, MnemoError)(
             f"live-bridge {' '.join(arguments)} exited with {done.returncode}: {done.stderr.strip()}"
         )
     document: dict[str, Any] = json.loads(done.stdout)
