@@ -14,6 +14,8 @@ __all__ = ["ExchangeClock", "check_plausible"]
 _FIRST_TRADE: Final = datetime(2010, 7, 17, tzinfo=UTC)
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
+# From here on the pause is the longest; an order may rest for thousands of attempts.
+_LAST_STEP: Final = 10
 
 
 class ExchangeClock:
@@ -66,7 +68,7 @@ class ExchangeClock:
 
     def wait(self, attempt: int) -> None:
         """Wait a little, longer with every attempt."""
-        self._pause(min(_FIRST_PAUSE_S * 1.5**attempt, _LONGEST_PAUSE_S))
+        self._pause(min(_FIRST_PAUSE_S * 1.5 ** min(attempt, _LAST_STEP), _LONGEST_PAUSE_S))
 
 
 def milliseconds(instant: datetime) -> int:

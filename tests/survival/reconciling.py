@@ -88,6 +88,7 @@ def run_case(stage: Stage, kind: str, seed: int) -> tuple[list[str], Counter[str
     _furnish(stage, draw, FEE_COINS[seed % len(FEE_COINS)])
     try:
         met = KINDS[kind](scene)
+        scene.configure()
         scene.tick()
         later = START + timedelta(days=draw.randint(3, 40))
         stage.control("clock", at=later.isoformat())
