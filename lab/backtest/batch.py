@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.backtest import friction, kernel, layout, lean
+from lab.backtest import layout, lean
 from lab.backtest.figures import (
     COUNT,
     GROWTH,
@@ -20,22 +20,21 @@ from lab.backtest.figures import (
     figures_of_growth,
     product_of_changes,
 )
+from lab.backtest.general import GeneralAccount, accounts_of
+from lab.backtest.guarded import run_guarded
 from lab.backtest.lanes import LANES, network, run_lanes
 from lab.backtest.layout import Array, Codes
 from lab.backtest.metrics import METRICS
 from lab.backtest.prices import ExecutionPrices, frozen
-from lab.backtest.simulate import check_account, terms_of
+from lab.backtest.simulate import check_account
 from lab.backtest.survey import FAULT, NONE, survey
-from lab.backtest.watching import watch_of
 from lab.core.errors import ConfigError
 from lab.costs import Costs
-from lab.risk import Limits
+from lab.risk import Limits, Plain, plain_of
 
 __all__ = ["Batch", "Decision", "metric_columns"]
 
 _LARGEST_SUM: Final = 1.0 + 1e-9
-_NOTHING: Final = np.empty((0, 4))
-_NO_CODES: Final = np.empty((0, 4), dtype=np.int64)
 # Lanes pay where more than this share of the rows trades many markets, and for no fewer sets than this.
 _CROWDED: Final = 0.25
 _FEWEST: Final = 8
@@ -66,8 +65,6 @@ class Batch:
     ----------
     prices : ExecutionPrices
         Shared by all.
-    terms, costs : Terms, Costs
-        Costs, capital, lag and limits, the same for all.
     alone : bool
         Whether every market is an account of its own, with the whole capital.
     wanted : int
@@ -75,12 +72,13 @@ class Batch:
     """
 
     prices: ExecutionPrices
-    terms: layout.Terms
-    costs: Costs
     alone: bool
     wanted: int
-    _tape: layout.Tape
     _rates: layout.Rates
+    _tape: layout.Tape
+    _tapes: tuple[layout.Tape, ...]
+    _plain: Plain | None
+    _accounts: tuple[GeneralAccount, ...]
     _never: NDArray[np.bool_]
     _counted: NDArray[np.int64] | None
 
@@ -104,12 +102,21 @@ class Batch:
             wanted |= PARTS[column]
         never = np.zeros(len(prices), dtype=np.bool_)
         never.flags.writeable = False
-        mark, last = (frozen(np.nan_to_num(values)) for values in (prices.mark, prices.last))
-        tape = prices.tape._replace(mark=mark, last=last)
-        rates = layout.Rates(lag, costs.fee, costs.slippage, float(cash))
-        watch = watch_of(prices, limits)
-        terms = terms_of(costs, limits, cash, lag, watch)
-        return cls(prices, terms, costs, alone, wanted, tape, rates, never, counted)
+        lean_ones = costs.simple and (limits is None or limits.neutral)
+        guarded = lean_ones and limits is not None
+        parts = prices.each() if alone and guarded else (prices,)
+        return cls(
+            prices,
+            alone,
+            wanted,
+            layout.Rates(lag, costs.fee, costs.slippage, float(cash)),
+            _tape_of(prices),
+            tuple(_tape_of(part) for part in parts),
+            None if limits is None or not guarded else plain_of(limits),
+            () if lean_ones else accounts_of(prices, costs, limits, cash, lag, alone=alone),
+            never,
+            counted,
+        )
 
     @property
     def accounts(self) -> int:
@@ -135,7 +142,7 @@ class Batch:
     def survey(self, weights: Array, waits: NDArray[np.bool_] | None, warm_up: int) -> Decision | None:
         """Return what read-only `weights` decide; None if one cannot be held."""
         rows = np.empty(len(weights), dtype=np.int64)
-        largest = float(len(self.prices.markets)) if self.alone else _LARGEST_SUM
+        largest = np.inf if self.alone else _LARGEST_SUM
         flags = self._never if waits is None else waits
         found, crowded = survey(weights, flags, warm_up, largest, rows)
         return None if found == FAULT else Decision(weights, rows, found, crowded)
@@ -147,8 +154,9 @@ class Batch:
         shared accounts are copied to `kept`, shape (count, T), where that is given.
         """
         values = np.empty((count * self.accounts, COUNT))
-        risky = self.terms.limited or not self.costs.simple
-        least = np.inf if self.alone or risky else _CROWDED * len(self.prices)
+        free = self._plain is None and not self._accounts
+        single = self._general if self._accounts else self._free if free else self._guarded
+        least = _CROWDED * len(self.prices) if free and not self.alone else np.inf
         waiting: dict[int, Decision] = {}
         for place, decision in enumerate(decisions):
             if decision.crowded > least:
@@ -156,15 +164,13 @@ class Batch:
                 if len(waiting) == LANES:
                     self._in_lanes(waiting, values, kept)
                     waiting = {}
-            elif risky:
-                self._with_risk(place, decision, values, kept)
             else:
-                self._single(place, decision, values, kept)
+                single(place, decision, values, kept)
         if len(waiting) >= _FEWEST:
             self._in_lanes(waiting, values, kept)
         else:
             for place, decision in waiting.items():
-                self._single(place, decision, values, kept)
+                single(place, decision, values, kept)
         return values
 
     def _outputs(self, columns: int, keep: bool) -> tuple[Array, Array, Array]:
@@ -174,7 +180,7 @@ class Batch:
         returns = rows if keep or self._counted is not None or self.wanted & ~GROWTH else 0
         return np.empty((returns, columns)), np.empty((lean.OTHERS, others, columns)), np.empty(columns)
 
-    def _single(self, place: int, decision: Decision, values: Array, kept: Array | None) -> None:
+    def _free(self, place: int, decision: Decision, values: Array, kept: Array | None) -> None:
         outputs = self._outputs(self.accounts, kept is not None)
         run = lean.run_alone if self.alone else lean.run_shared
         run(self._tape, decision.weights, decision.rows, self._rates, *outputs)
@@ -215,29 +221,37 @@ class Batch:
             return figures_of(one, its_others, float(growth[0]), year, self.wanted)[None, :]
         return figures_alone(frozen(returns), frozen(others), frozen(growth), year, self.wanted)
 
-    def _with_risk(self, place: int, decision: Decision, values: Array, kept: Array | None) -> None:
-        weights = frozen(np.where((decision.rows != NONE)[:, None], decision.weights, np.nan))
-        if not self.alone:
-            values[place] = self._general(self.prices, weights, None if kept is None else kept[place])
-            return
-        for i in range(self.accounts):
-            part = slice(i, i + 1)
-            prices, column = self.prices.columns(part), frozen(weights[:, part])
-            values[place * self.accounts + i] = self._general(prices, column, None)
+    def _guarded(self, place: int, decision: Decision, values: Array, kept: Array | None) -> None:
+        """Simulate with plain limits, an account after the other."""
+        for i, tape in enumerate(self._tapes):
+            weights, rows = decision.weights, decision.rows
+            if self.alone:
+                weights = frozen(weights[:, i : i + 1])
+                rows = np.where(np.isnan(weights[:, 0]), NONE, rows)
+            outputs = self._outputs(1, kept is not None)
+            run_guarded(tape, weights, rows, self._rates, self._plain, *outputs)
+            self._take(place * self.accounts + i, outputs, values, kept)
 
-    def _general(self, prices: ExecutionPrices, decided: Array, kept: Array | None) -> Array:
-        path = np.empty((layout.PATH_ROWS, len(prices)))
-        out = layout.Outputs(path, _NOTHING, _NOTHING, _NO_CODES, _NO_CODES, _NOTHING)
-        if self.costs.simple:
-            kernel.run(prices.tape, decided, self.terms, out)
-        else:
-            market = friction.frictions_of(prices, self.costs)
-            friction.run_with_frictions(prices.tape, decided, self.terms, market, out, _NOTHING)
-        growth = np.array([path[layout.EQUITY, -1] / self.terms.cash if len(prices) else 1.0])
-        outputs = self._counting(path[layout.RETURN][:, None], path[layout.TURNOVER :, :, None], growth)
+    def _general(self, place: int, decision: Decision, values: Array, kept: Array | None) -> None:
+        weights = frozen(np.where((decision.rows != NONE)[:, None], decision.weights, np.nan))
+        for i, account in enumerate(self._accounts):
+            path = account.path(frozen(weights[:, i : i + 1]) if self.alone else weights)
+            growth = np.array([path[layout.EQUITY, -1] / self._rates.cash if len(self.prices) else 1.0])
+            outputs = path[layout.RETURN][:, None], path[layout.TURNOVER :, :, None], growth
+            self._take(place * self.accounts + i, outputs, values, kept)
+
+    def _take(self, row: int, outputs: tuple[Array, Array, Array], values: Array, kept: Array | None) -> None:
+        """Write the figures of one account, and its returns where they are kept."""
+        outputs = self._counting(*outputs)
         if kept is not None:
-            kept[:] = outputs[0][:, 0]
-        return self._measured(*outputs)[0]
+            kept[row] = outputs[0][:, 0]
+        values[row] = self._measured(*outputs)[0]
+
+
+def _tape_of(prices: ExecutionPrices) -> layout.Tape:
+    """Return the tape of the lean accounts, which holds 0 where nothing is known yet."""
+    mark, last = (frozen(np.nan_to_num(values)) for values in (prices.mark, prices.last))
+    return prices.tape._replace(mark=mark, last=last)
 
 
 def metric_columns(metrics: Sequence[str]) -> list[int]:

@@ -148,6 +148,10 @@ class ExecutionPrices:
             _bars={name: frozen(values[:, part]) for name, values in self._bars.items()},
         )
 
+    def each(self) -> tuple[ExecutionPrices, ...]:
+        """Return the prices of every market on its own."""
+        return tuple(self.columns(slice(i, i + 1)) for i in range(len(self.markets)))
+
     def __len__(self) -> int:
         return len(self.ts)
 

@@ -6,6 +6,7 @@ from lab.risk.health import exchange_trouble, worst_trouble
 from lab.risk.limits import Limits
 from lab.risk.plan import RiskPlan, plan_of
 from lab.risk.reasons import Reason, reason_names
+from lab.risk.rules import Plain, mode_of, permit_plain, plain_of
 from lab.risk.state import (
     HALTED,
     NORMAL,
@@ -32,6 +33,7 @@ __all__ = [
     "Breaker",
     "Budget",
     "Limits",
+    "Plain",
     "Reason",
     "RiskPlan",
     "RiskState",
@@ -45,7 +47,10 @@ __all__ = [
     "look",
     "measures",
     "memory_document",
+    "mode_of",
     "observe",
+    "permit_plain",
+    "plain_of",
     "plan_of",
     "read_memory",
     "reason_names",

@@ -1,4 +1,8 @@
-"""The rules about markets and the account as a whole, each a pass over permitted weights."""
+"""The rules about markets and the account as a whole, each a pass over permitted weights.
+
+A pass that does not act is a loop of no turns rather than a branch: compiled code then counts no references
+to the arrays, which would cost more than the rules.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +75,7 @@ def plain_of(limits: Limits) -> Plain:
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def mode_of(mode: int, equity: float, day_start_equity: float, max_daily_loss: float) -> int:
     """Return the mode of an account after the breaker of the day's loss; `mode` is that before."""
     if mode != NORMAL:
@@ -83,7 +87,7 @@ def mode_of(mode: int, equity: float, day_start_equity: float, max_daily_loss: f
     return REDUCE_ONLY
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def permit_plain(
     target: Array,
     weights: Array,
@@ -107,14 +111,13 @@ def permit_plain(
         Figures to enforce.
     """
     cap(target, weights, tradeable, plain, permitted, reasons)
-    if mode != NORMAL:
-        for i in range(target.shape[0]):
-            only_reduce(weights, i, _HALTED if mode == HALTED else _DAILY_LOSS, permitted, reasons)
+    for i in range(target.shape[0] if mode != NORMAL else 0):
+        only_reduce(weights, i, _HALTED if mode == HALTED else _DAILY_LOSS, permitted, reasons)
     hold_small_changes(weights, plain, permitted, reasons)
     fit_buys(weights, plain, permitted, reasons)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def cap(
     target: Array, weights: Array, tradeable: Flags, plain: Plain, permitted: Array, reasons: Codes | None
 ) -> None:
@@ -132,16 +135,16 @@ def cap(
         wanted += 0.0 if keeps | lacks else most
         if reasons is not None:
             reasons[i] = _UNTRADEABLE if lacks else (_MAX_POSITION if over else 0)
-    if kept + wanted > plain.max_exposure + ROUNDING and wanted > 0.0:
-        factor = max(plain.max_exposure - kept, 0.0) / wanted
-        for i in range(target.shape[0]):
-            if permitted[i] > 0.0:
-                permitted[i] *= factor
-                if reasons is not None:
-                    reasons[i] |= _MAX_EXPOSURE
+    exceeds = kept + wanted > plain.max_exposure + ROUNDING and wanted > 0.0
+    factor = max(plain.max_exposure - kept, 0.0) / wanted if exceeds else 1.0
+    for i in range(target.shape[0] if exceeds else 0):
+        if permitted[i] > 0.0:
+            permitted[i] *= factor
+            if reasons is not None:
+                reasons[i] |= _MAX_EXPOSURE
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def only_reduce(weights: Array, i: int, reason: int, permitted: Array, reasons: Codes | None) -> None:
     """Keep the position of market `i` where it would grow."""
     # `not <=` keeps a position whose weight is not a number.
@@ -198,7 +201,7 @@ def count(state: RiskState, limits: Limits, permitted: Array, reasons: Codes) ->
             reasons[i] |= _POSITIONS
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def hold_small_changes(weights: Array, plain: Plain, permitted: Array, reasons: Codes | None) -> None:
     """Keep what would change by less than the band, or too little to be worth an order; exits pass."""
     dust = max(plain.min_order, NEGLIGIBLE)
@@ -211,7 +214,7 @@ def hold_small_changes(weights: Array, plain: Plain, permitted: Array, reasons: 
         permitted[i] = np.nan if banded | small else permitted[i]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def fit_buys(weights: Array, plain: Plain, permitted: Array, reasons: Codes | None) -> None:
     """Scale all buys by one factor, so that room and cash are enough for them and for all costs."""
     invested = 0.0
@@ -222,26 +225,29 @@ def fit_buys(weights: Array, plain: Plain, permitted: Array, reasons: Codes | No
         invested += weights[i]
         bought += change if change > 0.0 else 0.0
         sold += -change if change < 0.0 else 0.0
-    if bought <= 0.0:
-        return
     room = plain.max_exposure - (invested - sold)
     cash = 1.0 - invested + sold * (1.0 - plain.cost_rate) - plain.min_cash
     needed = bought * (1.0 + plain.cost_rate)
-    factor = 1.0
-    if bought > room + ROUNDING:
-        factor = max(room, 0.0) / bought
-        _scale_buys(factor, _MAX_EXPOSURE, weights, plain, permitted, reasons)
-    if factor > 0.0 and factor * needed > cash + ROUNDING:
-        rest = max(cash - ROUNDING, 0.0) / needed / factor
-        _scale_buys(rest, _CASH, weights, plain, permitted, reasons)
+    crowded = bought > 0.0 and bought > room + ROUNDING
+    factor = max(room, 0.0) / bought if crowded else 1.0
+    _scale_buys(crowded, factor, _MAX_EXPOSURE, weights, plain, permitted, reasons)
+    short = bought > 0.0 and factor > 0.0 and factor * needed > cash + ROUNDING
+    rest = max(cash - ROUNDING, 0.0) / needed / factor if short else 1.0
+    _scale_buys(short, rest, _CASH, weights, plain, permitted, reasons)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _scale_buys(
-    factor: float, reason: int, weights: Array, plain: Plain, permitted: Array, reasons: Codes | None
+    acts: bool,
+    factor: float,
+    reason: int,
+    weights: Array,
+    plain: Plain,
+    permitted: Array,
+    reasons: Codes | None,
 ) -> None:
     dust = max(plain.min_order, NEGLIGIBLE)
-    for i in range(permitted.shape[0]):
+    for i in range(permitted.shape[0] if acts else 0):
         change = permitted[i] - weights[i]
         if change > 0.0:
             small = factor * change < dust
