@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -31,7 +32,23 @@ def register_commands(app: typer.Typer) -> None:
     app.command("reconcile", epilog=f"Example: live-bridge reconcile {_EXAMPLE} --live")(reconcile_command)
     app.command("halt", epilog=f"Example: live-bridge halt {_EXAMPLE} {_WHY}")(halt_command)
     app.command("resume", epilog=f"Example: live-bridge resume {_EXAMPLE} {_WHY}")(resume_command)
+    app.command("settings", hidden=True)(settings_command)
     app.command("flatten", epilog=f"Example: live-bridge flatten {_EXAMPLE} --live {_WHY}")(flatten_command)
+
+
+def settings_command(
+    config: Annotated[Path | None, typer.Option("--config", help="The bridge's YAML file.")] = None,
+    root: Root = Path(),
+    as_json: Json = True,
+) -> None:
+    """Print what is in force, without a file the schema of one; what ``mnemo config`` shows of the bridge."""
+    from live_bridge.config import BridgeConfig, in_force, load_config
+
+    if config is None:
+        document = BridgeConfig.model_json_schema()
+    else:
+        document = in_force(load_config(config, root=root), os.environ)
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
 
 
 def reconcile_command(

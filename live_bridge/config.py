@@ -18,7 +18,15 @@ from lab.core.settings.quality import QualitySettings
 from lab.data.quality_file import settings_in_force
 from live_bridge.monitoring.settings import MonitoringSettings
 
-__all__ = ["BridgeConfig", "ExchangeConfig", "LoadedConfig", "OrderSettings", "load_config", "parse_config"]
+__all__ = [
+    "BridgeConfig",
+    "ExchangeConfig",
+    "LoadedConfig",
+    "OrderSettings",
+    "in_force",
+    "load_config",
+    "parse_config",
+]
 
 _NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}"
 
@@ -235,6 +243,21 @@ def load_config(path: Path, *, root: Path) -> LoadedConfig:
         digest(values),
         root,
     )
+
+
+def in_force(loaded: LoadedConfig, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings with every default filled in, and what the environment adds to them.
+
+    Keys and addresses are secrets: of each it is said whether it is set, and nothing else.
+    """
+    prefix = f"MNEMO_{loaded.settings.exchange.id.upper()}"
+    secrets = (f"{prefix}_API_KEY", f"{prefix}_API_SECRET", "MNEMO_ALERT_URLS", "MNEMO_HEARTBEAT_URL")
+    variables = {
+        "MNEMO_ENV": environment.get("MNEMO_ENV", "dev"),
+        f"{prefix}_KEYS_FILE": environment.get(f"{prefix}_KEYS_FILE") or None,
+        **{name: "***" if environment.get(name) else None for name in secrets},
+    }
+    return {**loaded.settings.model_dump(mode="json"), "environment": variables}
 
 
 def _portfolio(name: str, source: Path, root: Path) -> Path:

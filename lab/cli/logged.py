@@ -24,7 +24,9 @@ def register(app: typer.Typer, strategies: typer.Typer) -> None:
 
 def _export(
     run_id: RunId,
-    to: Annotated[Path, typer.Option("--to", help="Folder for the files; default: reports/RUN_ID.")] = Path(),
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Folder for the files; default: reports/RUN_ID.")
+    ] = None,
     form: Annotated[list[str] | None, typer.Option("--format", help="csv or parquet; default: both.")] = None,
     root: Root = Path(),
     json: Json = False,
@@ -32,7 +34,7 @@ def _export(
     """Write a run's equity, weights, orders and trades as CSV and Parquet, its returns for QuantStats."""
     from lab.pipeline.exporting import export_run
 
-    folder = root_folder(root) / "reports" / run_id if to == Path() else to.resolve()
+    folder = root_folder(root) / "reports" / run_id if to is None else to.resolve()
     formats = tuple(form) if form else ("csv", "parquet")
     written = export_run(run_id, root=root_folder(root), folder=folder, formats=formats)
     rows: list[list[Any]] = [[name, ", ".join(files)] for name, files in written.items()]

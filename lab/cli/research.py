@@ -141,7 +141,7 @@ def _reproduce(
     rows += [["differs", difference] for difference in again.differences]
     emit(again.document(), as_json=json, show=lambda: table(f"Run {run_id}", ["", "value"], rows))
     if not again.identical:
-        raise MnemoError(f"run {run_id} is not reproduced: {again.differences[0]}")
+        raise MnemoError(f"run {run_id} is not reproduced: {'; '.join(again.differences)}")
 
 
 def _bench(

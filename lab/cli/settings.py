@@ -15,12 +15,15 @@ app = typer.Typer(help="Settings in force, and schemas of the files a user write
 @app.command(epilog="Example: mnemo config show research/strategies/demo_tsm_1d.yaml")
 def show(
     file: Annotated[
-        Path | None, typer.Argument(help="A strategy or portfolio file; none: the data quality settings.")
+        Path | None,
+        typer.Argument(
+            help="A strategy, portfolio, campaign, universe or bridge file; none: quality and retention."
+        ),
     ] = None,
     root: Root = Path(),
     json: Json = False,
 ) -> None:
-    """Print settings with every default filled in; quality settings as the root's files override them."""
+    """Print settings with every default filled in; those of the root as its files override them."""
     import yaml
 
     from lab.pipeline.settings import in_force
@@ -31,10 +34,16 @@ def show(
 
 @app.command(epilog="Example: mnemo config schema strategy > strategy.schema.json")
 def schema(
-    kind: Annotated[str, typer.Argument(help="strategy, portfolio, campaign, quality or universe.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="strategy, portfolio, campaign, universe, bridge, quality, outages or retention."
+        ),
+    ],
     root: Root = Path(),
+    json: Json = True,
 ) -> None:
-    """Print the JSON schema of a kind of file."""
+    """Print the JSON schema of a kind of file; it is JSON with and without --json."""
     from lab.pipeline.settings import schema_of
 
     emit(schema_of(kind), as_json=True, show=lambda: None)

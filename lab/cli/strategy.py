@@ -1,4 +1,4 @@
-"""``mnemo strategy``: the families the lab knows."""
+"""``mnemo strategy``: the families the lab knows, and what of them is switched off."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from pathlib import Path
 
 import typer
 
+from lab.cli import flagging
 from lab.cli.shell import Json, Root, emit, table
 
-app = typer.Typer(help="Strategy families.", no_args_is_help=True)
+app = typer.Typer(help="Strategy families, registered strategies, flags.", no_args_is_help=True)
+flagging.register(app)
 
 
 @app.callback()

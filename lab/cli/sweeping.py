@@ -42,6 +42,8 @@ def _sweep(
     """Simulate every combination of parameter values; continues where a killed run stopped."""
     from lab.pipeline.sweeps import sweep
 
+    if memory is not None and not memory > 0:
+        raise ConfigError(f"--memory {memory:g}: expected megabytes above 0")
     axes: dict[str, list[Any]] = {}
     for name, values in map(parse_axis, grid):
         if name in axes:

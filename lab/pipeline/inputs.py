@@ -8,10 +8,13 @@ from pathlib import Path
 
 import polars as pl
 
+from lab.core.errors import UnknownMarketError
 from lab.core.hashing import digest
+from lab.core.market import Market
 from lab.core.panel import Panel
 from lab.data.catalog import Catalog
 from lab.data.checking import content_hash
+from lab.data.discovery import check_listed
 from lab.data.panels import panel_from_bars, received_bars
 from lab.data.quality import default_settings
 from lab.pipeline.series import with_series
@@ -60,7 +63,8 @@ def load_inputs(
     ConfigError
         If the file is wrong.
     UnknownMarketError
-        If a market has no stored bars; the message has the nearest names.
+        If a market has no stored bars; the message has the nearest names, those that its exchange listed
+        where that was discovered.
     InsufficientHistoryError
         If a market has fewer bars than the strategy needs.
     DataError
@@ -68,7 +72,11 @@ def load_inputs(
     """
     instance = config if isinstance(config, StrategyInstance) else load(config)
     catalog = Catalog(root)
-    marked = catalog.bars(instance.markets, instance.timeframe, start, end)
+    try:
+        marked = catalog.bars(instance.markets, instance.timeframe, start, end)
+    except UnknownMarketError:
+        _check_discovered(instance, catalog, root)
+        raise
     panel = panel_from_bars(
         marked, timeframe=instance.timeframe, markets=instance.markets, settings=catalog.settings
     )
@@ -80,3 +88,11 @@ def load_inputs(
     bars_hash = content_hash(marked)
     data_hash = digest([bars_hash, *hashes]) if hashes else bars_hash
     return Inputs(instance, panel, marked, received_bars(marked), data_hash)
+
+
+def _check_discovered(instance: StrategyInstance, catalog: Catalog, root: Path) -> None:
+    """Say of markets without bars that their exchange does not list them, where a discovery tells."""
+    timeframe = instance.timeframe.name
+    stored = set(catalog.markets(timeframe)["market"])
+    for market in (Market.parse(name) for name in instance.markets if name not in stored):
+        check_listed(root, market.exchange, symbols=[market.symbol], timeframes=[timeframe])

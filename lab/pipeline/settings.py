@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lab.core.errors import ConfigError
+from lab.core.settings import Section, parse_document
 from lab.core.settings.quality import QualitySettings
 from lab.data.download_result import UniverseFile
-from lab.data.quality_file import settings_in_force
+from lab.data.housekeeping import Retention, retention_in_force
+from lab.data.quality_file import Outages, settings_in_force
 from lab.pipeline.campaign.config import CampaignConfig
+from lab.pipeline.processes import run_bridge
 from lab.strategies import Portfolio, StrategyInstance, families, load, load_portfolio
-from lab.strategies.instance import InstanceConfig
+from lab.strategies.instance import InstanceConfig, read_text
 from lab.strategies.portfolio import PortfolioConfig
 
 __all__ = ["family_rows", "in_force", "load_file", "schema_of"]
+
+_MODELS: Final[dict[str, type[Section]]] = {
+    "portfolio": PortfolioConfig,
+    "campaign": CampaignConfig,
+    "universe": UniverseFile,
+    "quality": QualitySettings,
+    "outages": Outages,
+    "retention": Retention,
+}
 
 
 def load_file(path: Path | str) -> StrategyInstance | Portfolio:
@@ -28,13 +40,34 @@ def load_file(path: Path | str) -> StrategyInstance | Portfolio:
 
 
 def in_force(path: Path | None, *, root: Path) -> dict[str, Any]:
-    """Return a file's settings with every default filled in; without one, `root`'s quality settings."""
+    """Return a file's settings with every default filled in; without one, those of `root`.
+
+    The kind of file is told by its keys. The bridge's API keys and addresses come from the environment; of
+    these it is said whether they are set, never what they are.
+
+    Raises
+    ------
+    ConfigError
+        If the file is wrong, with one line per fault.
+    """
     if path is None:
-        return {"quality": settings_in_force(root).model_dump(mode="json")}
+        settings = {"quality": settings_in_force(root), "retention": retention_in_force(root)}
+        return {name: section.model_dump(mode="json") for name, section in settings.items()}
+    text = read_text(path, "strategy, portfolio, campaign, universe or bridge")
+    if _says("campaign_id", text):
+        return parse_document(text, CampaignConfig, source=str(path)).model_dump(mode="json")
+    if _says("symbols", text):
+        return parse_document(text, UniverseFile, source=str(path)).model_dump(mode="json")
+    if _says("portfolio", text) and not _says("family", text):
+        return run_bridge(["settings", "--config", str(path), "--root", str(root)])
     loaded = load_file(path)
     if isinstance(loaded, StrategyInstance):
         return {**loaded.config.model_dump(mode="json"), "parameters": loaded.params.model_dump(mode="json")}
     return loaded.config.model_dump(mode="json")
+
+
+def _says(key: str, text: str) -> bool:
+    return re.search(rf"^{key}\s*:", text, re.MULTILINE) is not None
 
 
 def schema_of(kind: str) -> dict[str, Any]:
@@ -47,17 +80,11 @@ def schema_of(kind: str) -> dict[str, Any]:
     """
     if kind == "strategy":
         return {"anyOf": [InstanceConfig[s.params].model_json_schema() for s in families().values()]}  # type: ignore[name-defined]
-    if kind == "portfolio":
-        return PortfolioConfig.model_json_schema()
-    if kind == "campaign":
-        return CampaignConfig.model_json_schema()
-    if kind == "quality":
-        return QualitySettings.model_json_schema()
-    if kind == "universe":
-        return UniverseFile.model_json_schema()
-    raise ConfigError(
-        f"no schema called {kind!r}; there are strategy, portfolio, campaign, quality and universe"
-    )
+    if kind == "bridge":
+        return run_bridge(["settings"])
+    if kind not in _MODELS:
+        raise ConfigError(f"no schema called {kind!r}; there are strategy, bridge, {', '.join(_MODELS)}")
+    return _MODELS[kind].model_json_schema()
 
 
 def family_rows() -> list[dict[str, Any]]:

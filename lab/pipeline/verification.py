@@ -133,7 +133,8 @@ def verify_features(
         catalog.bars(markets, grid)  # an unknown market is an error with the nearest names
         stored = stored.filter(stored["market"].is_in(list(markets)))
     if stored.is_empty():
-        raise DataError(f"no {timeframe or ''} bars are stored; import some with 'mnemo data import'")
+        kind = f"{timeframe} bars" if timeframe else "bars"
+        raise DataError(f"no {kind} are stored; import some with 'mnemo data import'")
     rows: list[dict[str, Any]] = []
     for name in stored["timeframe"].unique().sort().to_list():
         names = sorted(stored.filter(stored["timeframe"] == name)["market"].to_list())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -265,6 +266,10 @@ def load(path: Path | str) -> StrategyInstance:
         If the file cannot be read, or with one line ``file:line: key: …`` per fault in it.
     """
     text = read_text(Path(path), "strategy instance")
+    if re.search(r"^portfolio_id\s*:", text, re.MULTILINE):
+        raise ConfigError(
+            f"{path}: found a portfolio; expected one strategy instance, such as its instances name"
+        )
     strategy = strategy_of(parse_document(text, _FamilyOnly, source=str(path)).family)
     config = parse_document(text, config_model(strategy.family), source=str(path))
     return StrategyInstance(config, strategy, config.parameters, digest(text.encode()), Path(path))

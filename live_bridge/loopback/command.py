@@ -91,8 +91,9 @@ def _run(options: argparse.Namespace) -> None:
 
     try:
         listener = listen(options.port)
-    except OSError as error:
-        raise ConfigError(f"--port {options.port}: {error.strerror}; use another, or 0 for any") from None
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "ports end at 65535"
+        raise ConfigError(f"--port {options.port}: {reason}; use another, or 0 for any") from None
     port = listener.getsockname()[1]
     line = {"url": f"http://{LOOPBACK}:{port}", "port": port, "pid": os.getpid(), **_about(options, session)}
 
