@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -94,7 +94,6 @@ def compare(
         **_returns(books, record.capital, grid.seconds),
         "trading": _trading(portfolio, ticks),
         **books.document(),
-        "engine_difference": result.engine_difference,
     }
 
 
@@ -170,7 +169,9 @@ def _orphan(trade: Mapping[str, Any]) -> Fill:
     )
 
 
-def _concordance(record: BridgeRecord, wishes: BarWishes, open_time: Any) -> dict[str, Any]:
+def _concordance(
+    record: BridgeRecord, wishes: BarWishes, open_time: Callable[[int], datetime]
+) -> dict[str, Any]:
     compared = equal = exact = missed = 0
     differing = []
     for bar, ticks in record.ticks.items():

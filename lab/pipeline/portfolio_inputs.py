@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -102,9 +103,13 @@ def load_portfolio_inputs(
 
 
 def backtest_from(
-    inputs: PortfolioInputs, start: datetime, *, capital: float | None = None
+    inputs: PortfolioInputs,
+    start: datetime,
+    *,
+    capital: float | None = None,
+    engine: Literal["fused", "both"] = "fused",
 ) -> tuple[BacktestResult, NDArray[np.float64]]:
-    """Return the backtest that begins in cash and decides first at the bar before `start`; both engines.
+    """Return the backtest that begins in cash and decides first at the bar before `start`.
 
     Parameters
     ----------
@@ -113,6 +118,8 @@ def backtest_from(
         Opening time of the first bar traded in.
     capital : float, optional
         Default: the portfolio's.
+    engine : {"fused", "both"}
+        ``both`` checks the accounting with the second engine.
 
     Returns
     -------
@@ -131,6 +138,6 @@ def backtest_from(
         risk=inputs.plan(),
         parts=parts,
         cash=inputs.portfolio.capital if capital is None else capital,
-        engine="both",
+        engine=engine,
     )
     return result, weights

@@ -104,7 +104,7 @@ def rehearse(
     inputs = load_portfolio_inputs(portfolio, root=root, end=end + portfolio.timeframe.duration)
     _check_bars(inputs, start, end)
     told = _ticks(stage, progress)
-    result, decided = backtest_from(inputs, start)
+    result, decided = backtest_from(inputs, start, engine="both")
     books = compare_books(inputs, result, _record(portfolio, told, start), decided)
     acted = [tick for tick in told if tick.get("acted")]
     document = {

@@ -35,9 +35,12 @@ def test_the_causes_sum_to_the_difference(
 ) -> None:
     at = dict(zip(MARKETS, marks, strict=True))
     references = {key: data.draw(PRICES) for key in {*ours, *theirs}}
-    shortfalls = {key: Shortfall(*data.draw(st.tuples(*[QUANTITIES] * 4))) for key in ours}
-    difference = float(worth(ours, at) - worth(theirs, at))
-    found = attribute(ours, theirs, shortfalls, references, at, equity_difference=difference)
+    shortfalls = {key: Shortfall(*data.draw(st.tuples(*[QUANTITIES] * 8))) for key in ours}
+    came = data.draw(st.dictionaries(st.sampled_from([*MARKETS, ""]), QUANTITIES))
+    values = {**at, "": 1.0}
+    gift = sum((Fraction(q) * Fraction(values[market]) for market, q in came.items()), Fraction(0))
+    difference = float(worth(ours, at) + gift - worth(theirs, at))
+    found = attribute(ours, theirs, shortfalls, references, at, equity_difference=difference, transfers=came)
     assert found.total == difference
     assert abs(found.residual) <= 1e-9 * 10_000
 
@@ -48,7 +51,10 @@ def test_a_book_that_does_not_add_up_shows_as_residual() -> None:
     assert found.residual == 0.5
 
 
-@pytest.mark.parametrize("cause", ["rounding", "min_notional", "partial_fill", "missed_tick"])
+@pytest.mark.parametrize(
+    "cause",
+    ["rounding", "min_notional", "partial_fill", "missed_tick", "timing", "signal", "risk", "command"],
+)
 def test_a_quantity_that_was_not_traded_is_valued_at_the_move_since(cause: str) -> None:
     backtest = {(0, "A"): [Fill(2.0, 10.0)]}
     bridge = {(0, "A"): [Fill(1.5, 10.0)]}
