@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lab.backtest.kernel import subtract
 from lab.backtest.layout import NOTHING, Array, Codes, Rates, Tape
@@ -17,14 +18,24 @@ from lab.backtest.sorting import SPARE, sort
 from lab.backtest.survey import MANY, NONE
 from lab.core.compiled import njit
 
-__all__ = ["OTHERS", "note", "note_all", "rebalance", "relate", "run_alone", "run_shared", "value_bars"]
+__all__ = [
+    "OTHERS",
+    "note",
+    "note_all",
+    "order",
+    "rebalance",
+    "relate",
+    "run_alone",
+    "run_shared",
+    "value_bars",
+]
 
 # Figures per bar after the returns: turnover, cost, exposure.
 OTHERS: Final = 3
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _order(
+def order(
     quantity: float, reference: float, cash: float, held: float, fee: float, slippage: float
 ) -> tuple[float, float, float, float]:
     """Return cash, position, notional and costs after one order."""
@@ -54,7 +65,7 @@ def _order(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _fill(
+def fill(
     t: int,
     price: Array,
     keys: Array,
@@ -74,7 +85,7 @@ def _fill(
     sort(keys, count, ranks, sequence)
     for k in range(count):
         i = markets[sequence[k]]
-        cash, held[i], traded, paid = _order(quantities[i], price[t, i], cash, held[i], fee, slippage)
+        cash, held[i], traded, paid = order(quantities[i], price[t, i], cash, held[i], fee, slippage)
         notional += traded
         costs += paid
     return cash, notional, costs
@@ -116,14 +127,24 @@ def rebalance(
         selling += asked & below
         buying += asked & (not below)
     notional, costs = 0.0, 0.0
-    cash, notional, costs = _fill(
+    cash, notional, costs = fill(
         t, price, sell_keys, sells, selling, ranks, sequence, quantities, held,
         cash, notional, costs, fee, slippage,
     )  # fmt: skip
-    return _fill(
+    return fill(
         t, price, buy_keys, buys, buying, ranks, sequence, quantities, held,
         cash, notional, costs, fee, slippage,
     )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _rows(decided: Codes, rows: int) -> tuple[Codes, int]:
+    """List the first `rows` rows that decide anything, without a branch on each; return their number too."""
+    when, count = np.empty(max(rows, 0) + 1, dtype=np.int64), 0
+    for row in range(rows):
+        when[count] = row
+        count += decided[row] != NONE
+    return when, count
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -143,25 +164,26 @@ def run_shared(
     floats, codes = np.zeros((4, n + SPARE)), np.zeros((4, n + SPARE), dtype=np.int64)
     equity = np.empty(returns.shape[0])
     others[:2] = 0.0
-    done = 0
-    for t in range(lag, bars):
-        only = decided[t - lag]
-        if only == NONE:
-            continue
-        value_bars(done, min(t, equity.shape[0]), cash, held, last, equity, others)
+    keep, done = returns.shape[0] > 0, 0
+    when, count = _rows(decided, bars - lag)
+    for k in range(count):
+        row = when[k]
+        t, only = row + lag, decided[row]
+        if keep:
+            value_bars(done, t, cash, held, last, equity, others)
         done = t
         value = cash
         for i in range(n):
             value += held[i] * mark[t, i]
         if value > NOTHING and only == MANY:
             cash, notional, costs = rebalance(
-                t, price, mark, weights, t - lag, value, held, cash, fee, slippage, floats, codes
+                t, price, mark, weights, row, value, held, cash, fee, slippage, floats, codes
             )
             note(t, notional, costs, others)
         elif value > NOTHING:
-            quantity = weights[t - lag, only] * value / mark[t, only] - held[only]
+            quantity = weights[row, only] * value / mark[t, only] - held[only]
             if abs(quantity) > NOTHING and not np.isnan(price[t, only]):
-                cash, held[only], notional, costs = _order(
+                cash, held[only], notional, costs = order(
                     quantity, price[t, only], cash, held[only], fee, slippage
                 )
                 note(t, notional, costs, others)
@@ -180,7 +202,7 @@ def note(t: int, notional: float, costs: float, others: Array) -> None:
         others[0, t, 0], others[1, t, 0] = notional, costs
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def value_bars(
     start: int, stop: int, cash: float, held: Array, last: Array, equity: Array, others: Array
 ) -> None:
@@ -240,7 +262,7 @@ def note_all(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _chosen(weights: Array, row: int, only: int, which: Codes) -> int:
+def _markets(weights: Array, row: int, only: int, which: NDArray[np.uintp]) -> int:
     """List the markets that a row decides, without a branch on each; return how many there are."""
     if only != MANY:
         which[0] = only
@@ -260,7 +282,7 @@ def _aim(
     worth = cash + held * mark
     quantity = weight * worth / mark - held
     if worth > NOTHING and abs(quantity) > NOTHING and not np.isnan(price):
-        return _order(quantity, price, cash, held, fee, slippage)
+        return order(quantity, price, cash, held, fee, slippage)
     return cash, held, 0.0, 0.0
 
 
@@ -274,22 +296,43 @@ def run_alone(
     bars, n = price.shape
     held, cash, value = np.zeros(n), np.full(n, capital), np.full(n, capital)
     before, notional, costs = np.full(n, capital), np.zeros(n), np.zeros(n)
-    which, keep = np.zeros(n + 1, dtype=np.int64), returns.shape[0] > 0
-    for t in range(bars):
-        only = decided[t - lag] if t >= lag else NONE
-        count = _chosen(weights, t - lag, only, which) if only != NONE else 0
-        for k in range(count):
-            i = which[k]
-            cash[i], held[i], notional[i], costs[i] = _aim(
-                weights[t - lag, i], price[t, i], mark[t, i], cash[i], held[i], fee, slippage
-            )
-        if keep or t == bars - 1:
-            for i in range(n):
-                value[i] = cash[i] + held[i] * last[t, i]
+    which, keep, done = np.zeros(n + 1, dtype=np.uintp), returns.shape[0] > 0, 0
+    when, count = _rows(decided, bars - lag)
+    for k in range(count):
+        row = when[k]
+        t = row + lag
         if keep:
-            note_all(t, value, before, cash, notional, costs, returns, others)
-            if only != NONE:
-                notional[:] = 0.0
-                costs[:] = 0.0
+            _close_alone(done, t, cash, held, last, value, before, notional, costs, returns, others)
+        done = t
+        for j in range(_markets(weights, row, decided[row], which)):
+            i = which[j]
+            cash[i], held[i], notional[i], costs[i] = _aim(
+                weights[row, i], price[t, i], mark[t, i], cash[i], held[i], fee, slippage
+            )
+    _close_alone(done, returns.shape[0], cash, held, last, value, before, notional, costs, returns, others)
     for i in range(n):
-        growth[i] = value[i] / capital
+        growth[i] = (cash[i] + held[i] * last[bars - 1, i]) / capital if bars > 0 else 1.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _close_alone(
+    start: int,
+    stop: int,
+    cash: Array,
+    held: Array,
+    last: Array,
+    value: Array,
+    before: Array,
+    notional: Array,
+    costs: Array,
+    returns: Array,
+    others: Array,
+) -> None:
+    """Write the figures of bars ``start … stop - 1``, of which only the first may have traded."""
+    for t in range(start, stop):
+        for i in range(held.shape[0]):
+            value[i] = cash[i] + held[i] * last[t, i]
+        note_all(t, value, before, cash, notional, costs, returns, others)
+        if t == start:
+            notional[:] = 0.0
+            costs[:] = 0.0

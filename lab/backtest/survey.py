@@ -18,6 +18,8 @@ MANY: Final = -2
 # What `survey` returns for weights that cannot be held.
 FAULT: Final = -1
 
+_ONE: Final = 1 << 32
+
 Flags = NDArray[np.bool_]
 
 
@@ -47,11 +49,11 @@ def survey(weights: Array, waits: Flags, warm_up: int, largest_sum: float, decid
         return FAULT, 0
     rows, crowded = 0, 0
     for t in range(weights.shape[0]):
-        some, places = 0, 0
+        # Number of markets above the lower 32 bits, sum of their places in them.
+        found = 0
         for i in range(weights.shape[1]):
-            known = weights[t, i] == weights[t, i]
-            some += known
-            places += i * known
+            found += -int(weights[t, i] == weights[t, i]) & (_ONE + i)
+        some, places = found >> 32, found & (_ONE - 1)
         acts = (some > 0) & (t >= warm_up) & (not waits[t])
         decided[t] = (places if some == 1 else MANY) if acts else NONE
         rows += acts
