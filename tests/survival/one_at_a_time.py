@@ -62,8 +62,12 @@ def _held_at(act: Act, what: str, gate: Path) -> Act:
     """Return `act`, which waits at a request, having said so, until its gate is removed."""
 
     def run() -> tuple[dict[str, Any], int]:
+        held = False
+
         def passed(point: str) -> None:
-            if point == what and not gate.exists():
+            nonlocal held
+            if point == what and not held:
+                held = True
                 gate.touch()
                 while gate.exists():
                     time.sleep(0.01)
