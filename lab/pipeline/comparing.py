@@ -19,10 +19,8 @@ from lab.pipeline.processes import run_bridge
 from lab.pipeline.tick_shortfalls import BarWishes
 from lab.strategies import Portfolio, load_portfolio
 
-__all__ = ["LEAST_CONCORDANCE", "WEIGHT_TOLERANCE", "compare"]
+__all__ = ["WEIGHT_TOLERANCE", "compare"]
 
-# What a promotion asks for, and a demotion looks at.
-LEAST_CONCORDANCE: Final = 0.99
 # A hundredth of a percent of equity: what rounded quantities make of a weight that a limit scales.
 WEIGHT_TOLERANCE: Final = 1e-4
 _SHOWN: Final = 20

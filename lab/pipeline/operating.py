@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from feature_store.atomic import write_bytes
-from lab.core.errors import ConfigError, DataError
+from lab.core.errors import ConfigError, DataError, MnemoError
+from lab.pipeline.comparing import compare
 from lab.pipeline.processes import run_bridge
 from lab.report.execution import run_notebook
 from lab.report.naming import file_stem
@@ -25,6 +26,8 @@ from lab.strategies import Portfolio, load_portfolio
 from lab.tracking import Tracker, code_version
 
 __all__ = ["operator_notebook", "write_operator_report"]
+
+_COMPARED: Final = ("from", "compared", "concordance", "missed", "mismatches", "tracking_error")
 
 
 def operator_notebook() -> Path:
@@ -71,9 +74,7 @@ def write_operator_report(
     Raises
     ------
     ConfigError, DataError
-        If the file, the journal or the run cannot be read.
-    MnemoError
-        If the bridge finds its journal damaged.
+        If the file, the journal or the run cannot be read, or the bridge finds its journal damaged.
     ReportError
         If a cell of the notebook fails.
     """
@@ -93,6 +94,7 @@ def write_operator_report(
         "code_version": str(code_version()),
         "command": shlex.join([*command, "--at", now.isoformat()]),
         "reference": _reference(run_id, root),
+        "comparison": _comparison(portfolio, config, root, span),
         "period": {"name": span.name, "start": span.start.isoformat(), "end": span.end.isoformat()},
     }
     with tempfile.TemporaryDirectory(prefix="mnemo-operator-") as scratch:
@@ -125,6 +127,15 @@ def _reference(run_id: str | None, root: Path) -> dict[str, Any] | None:
         return None
     metrics = Tracker(root).load_run(run_id).result.get("metrics") or {}
     return {"run_id": run_id, **{name: metrics.get(name) for name in ("max_drawdown", "sharpe")}}
+
+
+def _comparison(portfolio: Portfolio, config: Path, root: Path, span: Period) -> dict[str, Any]:
+    """Return how the account agrees with its backtest up to the period's end, or why that is not known."""
+    try:
+        found = compare(portfolio.source, config=config, root=root, until=span.end)
+    except MnemoError as error:
+        return {"problem": str(error)}
+    return {key: found[key] for key in _COMPARED}
 
 
 def _copy(journal: Path, target: Path) -> None:

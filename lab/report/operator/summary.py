@@ -24,6 +24,7 @@ _SEVERITIES: Final = ("CRITICAL", "WARNING", "INFO")
 # Criteria of demotion: how far an account may fall behind what its backtest promised.
 DRAWDOWN_TOLERANCE: Final = 1.5
 LARGEST_ERROR_SHARE: Final = 0.01
+LEAST_CONCORDANCE: Final = 0.99
 _SHARPE_DAYS: Final = (182, 365)
 
 
@@ -38,7 +39,8 @@ class OperatorInput:
         Of the whole account.
     context : mapping
         ``account, portfolio, strategies, journal`` (path), ``code_version``; ``reference``: the metrics of
-        the backtest that the account is held against, where one was named, and its ``run_id``.
+        the backtest that the account is held against, where one was named, and its ``run_id``;
+        ``comparison``: how the account agrees with the backtest of its own bars (``mnemo compare``).
     """
 
     period: Period
@@ -183,7 +185,13 @@ class OperatorInput:
         State is ``ok``, ``met`` (a person should act), or ``not known`` with the reason in ``found``.
         """
         return pl.DataFrame(
-            [self._drawdown(), *(self._sharpe(days) for days in _SHARPE_DAYS), self._errors(), self._ticks()],
+            [
+                self._drawdown(),
+                *(self._sharpe(days) for days in _SHARPE_DAYS),
+                self._concordance(),
+                self._errors(),
+                self._ticks(),
+            ],
             schema={"criterion": pl.String, "found": pl.String, "limit": pl.String, "state": pl.String},
         )
 
@@ -203,6 +211,15 @@ class OperatorInput:
             return _row(name, f"{len(returns)} days on record", "0", None)
         found = compute_metrics(returns.tail(days).to_numpy(), periods_per_year=_DAYS_PER_YEAR)["sharpe"]
         return _row(name, f"{found:.2f}", "0", None if math.isnan(found) else found < 0)
+
+    def _concordance(self) -> dict[str, str]:
+        name = f"fewer than {LEAST_CONCORDANCE:.0%} of bars with the backtest's permitted weights"
+        found = self.context.get("comparison") or {}
+        share = found.get("concordance")
+        if share is None:
+            return _row(name, str(found.get("problem") or "not compared"), f"{LEAST_CONCORDANCE:.0%}", None)
+        text = f"{share:.2%} of {found['compared']}, {found['missed']} without a tick"
+        return _row(name, text, f"{LEAST_CONCORDANCE:.0%}", share < LEAST_CONCORDANCE)
 
     def _errors(self) -> dict[str, str]:
         name = f"more than {LARGEST_ERROR_SHARE:.0%} of orders failed"

@@ -123,6 +123,23 @@ def test_criteria_say_what_is_met_and_what_is_not_known(report: OperatorInput, t
     assert none.criteria()["state"][0] == "not known"
 
 
+@pytest.mark.parametrize(
+    ("comparison", "state", "found"),
+    [
+        ({"concordance": 1.0, "compared": 40, "missed": 0}, "ok", "100.00% of 40, 0 without a tick"),
+        ({"concordance": 0.9, "compared": 40, "missed": 4}, "met", "90.00% of 40, 4 without a tick"),
+        ({"problem": "bars are not stored"}, "not known", "bars are not stored"),
+        ({}, "not known", "not compared"),
+    ],
+)
+def test_concordance_is_a_criterion(
+    tmp_path: Path, comparison: dict[str, object], state: str, found: str
+) -> None:
+    rows = report_of(tmp_path, EVENTS, comparison=comparison).criteria().rows(named=True)
+    (row,) = [row for row in rows if "permitted weights" in row["criterion"]]
+    assert (row["state"], row["found"]) == (state, found)
+
+
 def test_the_sharpe_criterion_uses_the_days_on_record(tmp_path: Path) -> None:
     start = NOW - timedelta(days=200)
     losing = [closed(start + timedelta(days=n), {"USDT": 1_000 * 0.999**n + n % 2}, {}) for n in range(199)]
@@ -146,7 +163,7 @@ def test_an_account_that_never_ticked_is_reported_as_such(tmp_path: Path) -> Non
     assert "–" in headline(report).markup
     assert "Nothing was traded" in fills(report.within("fills")).markup
     assert dict(report.criteria().select("criterion", "state").iter_rows())["days without a tick"] == "met"
-    assert criteria(report.criteria()).markup.count("<tr>") == 6
+    assert criteria(report.criteria()).markup.count("<tr>") == 7
 
 
 def test_figures_draw_what_the_tables_say(report: OperatorInput) -> None:
