@@ -29,6 +29,8 @@ from lab.validation.overfitting import sharpe_statistics
 __all__ = ["Reproduction", "recorded_inputs", "reproduce"]
 
 _TABLES: Final = ("orders", "trades", "equity", "returns")
+# What runs of earlier versions did not keep.
+_LATER: Final = frozenset({"pbo_moments"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +111,7 @@ def reproduce(run_id: str, *, root: Path) -> Reproduction:
         )
     recorded = run.result
     if recorded.get("kind") not in {"backtest", "tune"}:
-        raise DataError(
-            f"run {run_id} is a {run.kind or 'run'}, which is not run again from its id; expected a backtest "
-            "or a tune. Run the command that made it again"
-        )
+        raise DataError(_instead(run, recorded))
     inputs = recorded_inputs(run, recorded, root)
     rebuilt = _rebuilt(inputs, recorded, root)
     compared, differences = _compare(run, recorded, rebuilt)
@@ -121,6 +120,21 @@ def reproduce(run_id: str, *, root: Path) -> Reproduction:
         differences += _compare_part(asked, rebuilt.parts)
     found = circumstances(run, recorded, inputs, root)
     return Reproduction(not differences, compared, (*found, *differences))
+
+
+def _instead(run: TrackedRun, recorded: dict[str, Any]) -> str:
+    """Say what to do with a run that is not made again from its id."""
+    if recorded.get("kind") != "campaign":
+        return (
+            f"run {run.run_id} is a {run.kind or 'run'}, which is not run again from its id; expected a "
+            "backtest or a tune. Run the command that made it again"
+        )
+    return (
+        f"run {run.run_id} is a campaign, which reads its members' files beside its own and kept none of "
+        "them. 'mnemo campaign FILE' with the campaign's file makes it again and writes its tables to "
+        f"reports/campaigns/{recorded.get('campaign_id')}; where bars, files and code are the same, they "
+        f"have the bytes of those in {run.artifacts['result.json'].parent}"
+    )
 
 
 def recorded_inputs(run: TrackedRun, recorded: dict[str, Any], root: Path) -> Inputs | PortfolioInputs:
@@ -161,6 +175,8 @@ def _rebuilt(inputs: Inputs | PortfolioInputs, recorded: dict[str, Any], root: P
 
 def _of_search(found: WalkForwardResult) -> _Rebuilt:
     tables = {**_tables(found.oos, found.oos_weights), "folds": found.folds, "trials": found.trials}
+    if found.pbo_moments is not None:
+        tables["pbo_moments"] = found.pbo_moments
     figures = {
         "deflated_sharpe": found.deflated_sharpe,
         "pbo": found.pbo,
@@ -178,15 +194,22 @@ def _compare(
     run: TrackedRun, recorded: dict[str, Any], rebuilt: _Rebuilt
 ) -> tuple[tuple[str, ...], list[str]]:
     differences = []
-    for name, table in rebuilt.tables.items():
-        if run.artifacts[f"{name}.parquet"].read_bytes() != parquet_bytes(table):
+    tables = {
+        name: table
+        for name, table in rebuilt.tables.items()
+        if f"{name}.parquet" in run.artifacts or name not in _LATER
+    }
+    for name, table in tables.items():
+        if f"{name}.parquet" not in run.artifacts:
+            differences.append(f"table {name}: it is not among the run's artifacts any more")
+        elif run.artifacts[f"{name}.parquet"].read_bytes() != parquet_bytes(table):
             differences.append(f"table {name}: {_first_difference(run.table(name), table)}")
     # Through JSON, as the record went: floats survive it to the bit, NaN becomes null.
     again = json.loads(json.dumps(rebuilt.figures), parse_constant=lambda _: None)
     for name, value in again.items():
         if recorded[name] != value:
             differences.append(f"figure {name}: {_figures(recorded[name], value)}")
-    return (*rebuilt.tables, *rebuilt.figures), differences
+    return (*tables, *rebuilt.figures), differences
 
 
 def _compare_part(asked: TrackedRun, parts: tuple[ChildRecord, ...]) -> list[str]:

@@ -23,6 +23,7 @@ from lab.pipeline.parts import DEFAULT_LOGGED_TRIALS, parameters_of, parts_of
 from lab.pipeline.records import document_of, fingerprint, numbers, provenance_of, tables_of
 from lab.pipeline.subjects import texts_of
 from lab.search import Ledger, WalkForwardResult, discard, walk_forward
+from lab.search.capacity import require_capacity, search_size
 from lab.search.evaluation import SearchEngine
 from lab.search.ledger import TrialCounter
 from lab.strategies import StrategyInstance
@@ -125,6 +126,7 @@ def tune(
         tracker.prepare()
         prepared -= time.perf_counter()
         trials = inputs.instance.search.trials if trials is None else trials
+        _require_capacity(inputs, trials)
         found = searched(
             inputs,
             trials=trials,
@@ -174,6 +176,17 @@ def searched(
         engine=engine,
         resume=resume,
     )
+
+
+def _require_capacity(inputs: Inputs, trials: int) -> None:
+    """Refuse a search too large for this machine, before any work."""
+    import psutil
+
+    instance = inputs.instance
+    # The warm-up takes some bars away, so that these are the folds at most.
+    folds = WalkForward.from_settings(instance.search).get_n_splits(len(inputs.panel))
+    size = search_size(instance.search.sampler, instance.space, trials=trials, folds=folds)
+    require_capacity(size, free_bytes=psutil.virtual_memory().available)
 
 
 def _record(
@@ -238,11 +251,13 @@ def _judged(inputs: Inputs, found: WalkForwardResult, trials: int, mark: str) ->
 
 
 def _search_tables(inputs: Inputs, found: WalkForwardResult) -> dict[str, pl.DataFrame]:
-    """Return folds, trials, what the first winner did on the bars it was chosen on, and PBO's logits."""
+    """Return folds, trials, the first winner on the bars it was chosen on, and what PBO is made of."""
     tables = {"folds": found.folds, "trials": found.trials, "in_sample": _in_sample(inputs, found)}
     tables["diagnostics"] = recent_decisions(inputs.instance.with_params(found.best_params), inputs.panel)
     if found.pbo_logits is not None:
         tables["pbo"] = pl.DataFrame({"logit": found.pbo_logits})
+    if found.pbo_moments is not None:
+        tables["pbo_moments"] = found.pbo_moments
     return tables
 
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from lab.backtest import BacktestResult
+from lab.search.moments import moments_from_table, moments_table
 from lab.search.objectives import FIGURES
 from lab.search.result import WalkForwardResult
 from lab.search.session import Fold, Search
@@ -36,7 +36,8 @@ def judge(search: Search, folds: list[Fold]) -> WalkForwardResult:
     oos = search.run(whole, weights)
     statistics = sharpe_statistics(oos.bars.returns)
     judgement = search.ledger.judge(instance.strategy.family, search.identity)
-    logits = _overfitting(search, folds)
+    moments = _moments(search, folds)
+    logits = None if moments is None else overfit_logits(moments_from_table(moments))
     kept = [oos, *(run for fold in folds for run in (fold.trained, fold.tested))]
     return WalkForwardResult(
         folds=pl.DataFrame([_row(search, fold) for fold in folds]),
@@ -49,6 +50,7 @@ def judge(search: Search, folds: list[Fold]) -> WalkForwardResult:
         * instance.timeframe.periods_per_year**0.5,
         pbo=None if logits is None else float(np.mean(logits <= 0.0)),
         pbo_logits=logits,
+        pbo_moments=moments,
         n_trials=judgement.n_trials,
         ledger_head=judgement.head,
         identity=search.identity,
@@ -80,14 +82,13 @@ def _row(search: Search, fold: Fold) -> dict[str, Any]:
     }
 
 
-def _overfitting(search: Search, folds: list[Fold]) -> NDArray[np.float64] | None:
-    """Logits of overfitting over the distinct sets, each run once over all bars after the warm-up."""
+def _moments(search: Search, folds: list[Fold]) -> pl.DataFrame | None:
+    """Block moments of the distinct sets, each run once over all bars after the warm-up."""
     chosen = _distinct(folds)
     if len(chosen) < 2:
         return None
     window = search.window(search.warm_up, len(search.panel) - 1)
     blocks = min(_BLOCKS, len(window.panel) // 4 * 2)
-
     found = []
     for start in range(0, len(chosen), _TOGETHER):
         candidates = [
@@ -96,7 +97,8 @@ def _overfitting(search: Search, folds: list[Fold]) -> NDArray[np.float64] | Non
         ]
         outcomes = window.evaluate_many(candidates, search.executor)
         found += [block_moments(outcome.returns, blocks=blocks) for outcome in outcomes]
-    return overfit_logits(BlockMoments.concatenate(found))
+    numbers = [number for _, number in chosen]
+    return moments_table(BlockMoments.concatenate(found), [fold.number for fold, _ in chosen], numbers)
 
 
 def _distinct(folds: list[Fold]) -> list[tuple[Fold, int]]:

@@ -13,7 +13,15 @@ from lab.core.errors import ConfigError
 from lab.search.samplers import OptunaProposer
 from lab.strategies import Choice, Dimension
 
-__all__ = ["GridProposer", "Proposer", "QuasiRandomProposer", "SamplerName", "Told", "proposer_of"]
+__all__ = [
+    "GridProposer",
+    "Proposer",
+    "QuasiRandomProposer",
+    "SamplerName",
+    "Told",
+    "grid_size",
+    "proposer_of",
+]
 
 Number = int | float
 Proposal = dict[str, Number]
@@ -146,6 +154,12 @@ def proposer_of(
     if sampler in get_args(SamplerName):
         return OptunaProposer(space, sampler, seed, objectives=objectives)
     raise ConfigError(f"search: sampler {sampler!r} unknown; expected {', '.join(get_args(SamplerName))}")
+
+
+def grid_size(space: Mapping[str, Dimension]) -> int | None:
+    """Return how many combinations a grid over the space has; None where a range is continuous."""
+    finite = [_finite_values(dimension) for dimension in space.values()]
+    return None if None in finite else math.prod(len(values) for values in finite if values is not None)
 
 
 def _at(dimension: Dimension, share: float) -> Number:

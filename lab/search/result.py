@@ -50,6 +50,8 @@ class WalkForwardResult:
     pbo_logits : ndarray of float64 or None
         One per split of the bars (:func:`lab.validation.overfitting.overfit_logits`); `pbo` is the share at
         or below 0.
+    pbo_moments : polars.DataFrame or None
+        What they are made of, a row per set: see :func:`lab.search.moments.moments_table`.
     n_trials : int
         Distinct trials of this family on this data, from the ledger.
     ledger_head : str
@@ -75,6 +77,7 @@ class WalkForwardResult:
     expected_max_sharpe: float
     pbo: float | None
     pbo_logits: NDArray[np.float64] | None
+    pbo_moments: pl.DataFrame | None
     n_trials: int
     ledger_head: str
     identity: DataIdentity

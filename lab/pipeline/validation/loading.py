@@ -98,8 +98,13 @@ def _of_run(run: TrackedRun, recorded: dict[str, Any], inputs: Inputs | Portfoli
     if isinstance(inputs, PortfolioInputs):
         return JudgedPortfolio(inputs=inputs, **common)
     if recorded["kind"] == "tune":
+        kept = "pbo_moments.parquet" in run.artifacts
         return JudgedStrategy(
-            inputs=inputs, segments=_folds(run, inputs), trials=run.table("trials"), **common
+            inputs=inputs,
+            segments=_folds(run, inputs),
+            trials=run.table("trials"),
+            moments=run.table("pbo_moments") if kept else None,
+            **common,
         )
     return JudgedStrategy(inputs=inputs, segments=(_whole(inputs),), **common)
 

@@ -12,8 +12,10 @@ from lab.core.errors import MnemoError
 from lab.pipeline.benchmark import buy_and_hold
 from lab.pipeline.validation.candidates import Candidates
 from lab.pipeline.validation.judged import Judged
+from lab.pipeline.validation.strategy import JudgedStrategy
+from lab.search.moments import moments_from_table
 from lab.validation.bootstrap import SuperiorityTest, reality_check, spa
-from lab.validation.overfitting import probability_of_backtest_overfitting
+from lab.validation.overfitting import overfit_logits, probability_of_backtest_overfitting
 from lab.validation.paths import path_sharpes
 from lab.validation.splits import CombinatorialPurgedCV
 
@@ -39,12 +41,12 @@ def judge_selection(
     benchmark = buy_and_hold(judged.history, judged.costs).bars.returns[found.warm_up :]
     tested = _shortened(returns)
     against = {"cash": None, "buy_and_hold": _shortened(benchmark[:, None])[:, 0]}
-    recorded = judged.recorded.get("pbo")
+    pbo, of = _overfitting(judged, returns, origin)
     return {
         "sets": found.returns.shape[1],
         "sets_of": origin,
-        "pbo": _overfitting(returns) if recorded is None else float(recorded),
-        "pbo_of": origin if recorded is None else "all sets of the search, as recorded",
+        "pbo": pbo,
+        "pbo_of": of,
         "spa": {
             name: _superiority(spa(tested, each, seed=seed, resamples=resamples), found)
             for name, each in against.items()
@@ -59,11 +61,17 @@ def judge_selection(
     }
 
 
-def _overfitting(returns: Array) -> float | None:
+def _overfitting(judged: Judged, returns: Array, origin: str) -> tuple[float | None, str]:
+    """Return the probability of overfitting, and of which sets: of a search, from what it kept of them."""
+    if isinstance(judged, JudgedStrategy) and judged.moments is not None:
+        logits = overfit_logits(moments_from_table(judged.moments))
+        return float(np.mean(logits <= 0.0)), f"{judged.moments.height:,} sets of the search"
+    if judged.recorded.get("pbo") is not None:
+        return float(judged.recorded["pbo"]), "all sets of the search, as recorded"
     blocks = min(_BLOCKS, len(returns) // 4 * 2)
     if returns.shape[1] < 2 or blocks < 2:
-        return None
-    return probability_of_backtest_overfitting(returns, blocks=blocks)
+        return None, origin
+    return probability_of_backtest_overfitting(returns, blocks=blocks), origin
 
 
 def _superiority(test: SuperiorityTest, found: Candidates) -> dict[str, Any]:

@@ -48,11 +48,14 @@ class JudgedStrategy(Judged):
         In time order, without gaps: the folds of a search, or one.
     trials : polars.DataFrame or None
         Of a search.
+    moments : polars.DataFrame or None
+        What a search's probability of overfitting is made of.
     """
 
     inputs: Inputs
     segments: tuple[Segment, ...]
     trials: pl.DataFrame | None = None
+    moments: pl.DataFrame | None = None
 
     @property
     def instance(self) -> StrategyInstance:

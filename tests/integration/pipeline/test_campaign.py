@@ -16,8 +16,10 @@ import pytest
 
 from lab.backtest import run_backtest
 from lab.cli import main
+from lab.core.errors import DataError
 from lab.costs import Costs
 from lab.data.demo import install
+from lab.pipeline import reproduce
 from lab.pipeline.campaign import run_campaign
 from lab.pipeline.inputs import load_inputs
 from lab.search import Ledger
@@ -158,6 +160,12 @@ def test_everything_was_counted_and_again_counts_nothing_new(done: tuple[Path, d
     assert again.tables["figures"].equals(table(done, "figures"))
     # The neighbours' blocks are there already: nothing but the sixteen accounts was run again.
     assert Ledger(root).verify().batches == batches + 16
+
+
+def test_reproduce_says_what_to_do_with_a_campaigns_run(done: tuple[Path, dict[str, Any]]) -> None:
+    root, document = done
+    with pytest.raises(DataError, match=r"'mnemo campaign FILE' .* reports/campaigns/"):
+        reproduce(document["run_id"], root=root)
 
 
 def test_a_missing_reference_market_stops_before_anything_is_run(

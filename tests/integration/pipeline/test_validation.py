@@ -16,13 +16,15 @@ from lab.cli import main
 from lab.core.errors import ConfigError, DataError
 from lab.data.catalog import Catalog
 from lab.data.synthetic import synthetic_market
-from lab.pipeline import backtest, tune
+from lab.pipeline import backtest, reproduce, tune
 from lab.pipeline.inputs import load_inputs
 from lab.pipeline.validation import validate
 from lab.pipeline.validation.loading import judged_run
 from lab.pipeline.validation.strategy import JudgedStrategy
 from lab.search import Ledger
+from lab.search.moments import moments_from_table
 from lab.tracking import Tracker
+from lab.validation.overfitting import overfit_logits
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("validation")]
 
@@ -65,6 +67,32 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def searched(root: Path) -> str:
     return tune(root / "judged.yaml", root=root, seed=1).run_id
+
+
+def test_the_probability_of_overfitting_is_made_again_from_what_the_search_kept(
+    root: Path, searched: str
+) -> None:
+    run = Tracker(root).load_run(searched)
+    kept = run.table("pbo_moments")
+    logits = overfit_logits(moments_from_table(kept))
+    np.testing.assert_array_equal(logits, run.table("pbo")["logit"].to_numpy())
+    assert (logits <= 0).mean() == run.result["pbo"]
+    states = run.table("trials").join(kept, on=["fold", "number"])["state"]
+    assert states.to_list() == ["complete"] * kept.height
+    found = validate(searched, root=root, resamples=FEW, workers=1).document
+    assert (found["pbo"], found["pbo_of"]) == (run.result["pbo"], f"{kept.height} sets of the search")
+
+
+def test_a_table_that_is_gone_from_a_run_is_named(root: Path, searched: str) -> None:
+    path = Tracker(root).load_run(searched).artifacts["orders.parquet"]
+    content = path.read_bytes()
+    path.unlink()
+    try:
+        again = reproduce(searched, root=root)
+    finally:
+        path.write_bytes(content)
+    assert "table orders: it is not among the run's artifacts any more" in again.differences
+    assert not again.identical
 
 
 def fresh(root: Path, folder: Path) -> Path:
