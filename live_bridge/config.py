@@ -16,7 +16,8 @@ from lab.core.market import Market
 from lab.core.settings import Fraction, Section, parse_document
 from lab.core.settings.quality import QualitySettings
 from lab.data.quality_file import settings_in_force
-from live_bridge.monitoring.settings import MonitoringSettings
+from lab.data.venues import checked_base_url
+from live_bridge.monitoring.settings import MonitoringSettings, PathText
 
 __all__ = [
     "BridgeConfig",
@@ -100,8 +101,10 @@ class BridgeConfig(Section):
         "paper",
         description="paper simulates fills; live trades, and needs --live and MNEMO_ENV=prod beside it",
     )
-    portfolio: str = Field(min_length=1, description="portfolio file; relative to this file, else to --root")
-    state: str = Field("data/live/main.sqlite", min_length=1, description="journal; relative to --root")
+    portfolio: PathText = Field(
+        min_length=1, description="portfolio file; relative to this file, else to --root"
+    )
+    state: PathText = Field("data/live/main.sqlite", min_length=1, description="journal; relative to --root")
     orders: OrderSettings = Field(default_factory=OrderSettings, description="how live orders are placed")
     adopt: bool = Field(
         False, description="take what else the live account holds in the traded coins into the portfolio"
@@ -188,6 +191,11 @@ def parse_config(text: str, *, source: str) -> BridgeConfig:
         With one line per fault: file, line, key, what was found and what is allowed.
     """
     settings = parse_document(text, BridgeConfig, source=source)
+    if settings.exchange.base_url is not None:
+        try:
+            checked_base_url(settings.exchange.base_url)
+        except ConfigError as error:
+            raise ConfigError(f"{source}: exchange.{error}") from None
     for key in _credentials(settings.exchange.options):
         # Without the value: the options are written to the journal and its log.
         raise ConfigError(

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from lab.core.errors import ConfigError
 
-__all__ = ["ccxt_options", "errors", "exchange_class"]
+__all__ = ["ccxt_options", "checked_base_url", "errors", "exchange_class"]
 
 # CCXT chooses its table of spot error codes by the address https://api.binance.com; elsewhere its general
 # table is used, which has all codes that orders meet.
@@ -77,7 +77,7 @@ def ccxt_options(base_url: str) -> dict[str, Any]:
     >>> ccxt_options("http://127.0.0.1:8080")["urls"]["api"]["private"]
     'http://127.0.0.1:8080/api/v3'
     """
-    root = _checked(base_url)
+    root = checked_base_url(base_url)
     return {
         "urls": {"api": {section: root + path for section, path in _BINANCE_PATHS.items()}},
         "options": {
@@ -91,8 +91,28 @@ def ccxt_options(base_url: str) -> dict[str, Any]:
     }
 
 
-def _checked(base_url: str) -> str:
-    parts = urlsplit(base_url)
+def checked_base_url(base_url: str) -> str:
+    """Return an address of scheme and host, without a slash at its end.
+
+    Raises
+    ------
+    ConfigError
+        If it is anything else, or plain http to another machine. An address that may hold a secret is not
+        repeated: messages are logged.
+    """
+    try:
+        parts = urlsplit(base_url)
+        hidden = "@" in base_url or parts.query or parts.fragment
+        parts.port  # noqa: B018 - looked at for the error it raises
+    except ValueError:
+        raise ConfigError(
+            "base_url not understood: expected scheme and host only, for example http://127.0.0.1:8080"
+        ) from None
+    if hidden:
+        raise ConfigError(
+            "base_url has a user name, a password or a query in it; expected scheme and host only. Keys come "
+            "from the environment; replace the ones that stood here"
+        )
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
         raise ConfigError(
             f"base_url {base_url!r} not understood: expected scheme and host only, "

@@ -8,6 +8,7 @@ import pytest
 
 from lab.core.errors import ConfigError
 from lab.strategies import load_portfolio
+from live_bridge.cli import _run
 from live_bridge.config import BridgeConfig, load_config, parse_config
 
 
@@ -97,3 +98,30 @@ def test_the_example_files_name_portfolios_whose_markets_they_can_trade(name: st
     loaded = load_config(root / "research" / name, root=root)
     portfolio = load_portfolio(loaded.portfolio)
     assert [loaded.settings.symbol(market) for market in portfolio.markets]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://ada:CANARYpw@testnet.binance.vision",
+        "https://CANARYpw@testnet.binance.vision",
+        "https://testnet.binance.vision?key=CANARYpw",
+        "https://testnet.binance.vision/#CANARYpw",
+        "http://ada:CANARYpw@[::1",
+        "http://127.0.0.1:CANARYpw",
+    ],
+)
+def test_an_address_that_may_hold_a_secret_is_refused_and_not_repeated(
+    tmp_path: Path, address: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bridge = tmp_path / "bridge.yaml"
+    bridge.write_text(f"exchange: {{base_url: '{address}'}}\nportfolio: p.yaml\n")
+    (tmp_path / "p.yaml").write_text("portfolio_id: p\n")
+    for command in ("run", "status", "health", "history"):
+        assert _run([command, "--config", str(bridge), "--root", str(tmp_path)]) == 2
+    said = capfd.readouterr()
+    assert "exchange.base_url" in said.err
+    written = [
+        path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file() and path != bridge
+    ]
+    assert "CANARYpw" not in "".join([said.out, said.err, *written])
