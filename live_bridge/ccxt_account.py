@@ -121,8 +121,8 @@ class CcxtAccount(CcxtExchange):
         rows = self._ask(f"open orders in {symbol}", partial(self._client.fetch_open_orders, symbol))
         return self._reports(rows, symbol)
 
-    def orders(self, symbol: str, *, since_ms: int) -> tuple[OrderReport, ...]:
-        """Return the orders of a symbol placed since then."""
+    def orders(self, symbol: str, *, since_ms: int | None = None) -> tuple[OrderReport, ...]:
+        """Return the orders of a symbol placed since then; without a time the last ones."""
         call = partial(self._client.fetch_orders, symbol, since=since_ms, limit=_PAGE)
         return self._reports(self._ask(f"orders in {symbol}", call), symbol)
 

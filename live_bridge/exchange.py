@@ -273,8 +273,8 @@ class Exchange(MarketData, Protocol):
         """Return the open orders of a symbol, whoever placed them."""
         ...
 
-    def orders(self, symbol: str, *, since_ms: int) -> tuple[OrderReport, ...]:
-        """Return the orders of a symbol placed since then."""
+    def orders(self, symbol: str, *, since_ms: int | None = None) -> tuple[OrderReport, ...]:
+        """Return the orders of a symbol placed since then; without a time its last ones."""
         ...
 
     def trades(

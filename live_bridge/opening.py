@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from lab.core.errors import ConfigError, DataError
 from lab.strategies import Portfolio
@@ -24,8 +24,6 @@ from live_bridge.permission import held_symbols, traded_symbols
 from live_bridge.state import BridgeState
 
 __all__ = ["note_configuration", "note_restored", "opened_state", "require_journal", "set_mode"]
-
-_RECENT: Final = timedelta(hours=24)
 
 
 def require_journal(loaded: LoadedConfig, *, new_account: bool) -> None:
@@ -122,7 +120,7 @@ def note_configuration(book: Book, loaded: LoadedConfig, portfolio: Portfolio) -
     Raises
     ------
     ConfigError
-        If a market that is held would trade as another symbol.
+        If a market that is held, or has orders that are not settled, would trade as another symbol.
     """
     settings = _settings(loaded, portfolio)
     last = book.journal.last("CONFIG_CHANGED")
@@ -172,7 +170,7 @@ def _first(
     account.rules(symbols)
     if not before.currency:
         prefix = own_prefix(loaded.settings.account, portfolio.portfolio_id)
-        _refuse_own_orders(account, symbols, prefix, at)
+        _refuse_own_orders(account, symbols, prefix)
     return _shared_out(fresh, account.balances(), symbols, capital, adopt=loaded.settings.adopt)
 
 
@@ -189,10 +187,10 @@ def _shared_out(
     return replace(state, ledger=ledger, foreign={name: amount for name, amount in beside.items() if amount})
 
 
-def _refuse_own_orders(account: Exchange, symbols: Sequence[str], prefix: str, at: datetime) -> None:
-    since = milliseconds(at - _RECENT)
+def _refuse_own_orders(account: Exchange, symbols: Sequence[str], prefix: str) -> None:
     for symbol in symbols:
-        orders = (*account.orders(symbol, since_ms=since), *account.open_orders(symbol))
+        # The last ones, however long ago: a journal is missed late where the portfolio trades seldom.
+        orders = (*account.orders(symbol), *account.open_orders(symbol))
         own = [report.client_id for report in orders if report.client_id.startswith(prefix)]
         if own:
             raise DataError(
@@ -231,11 +229,12 @@ def _leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
 
 
 def _refuse_moved_holdings(before: Mapping[str, str], after: Mapping[str, str], state: BridgeState) -> None:
-    held = set(held_symbols(state))
+    pending = () if state.open_tick is None else state.open_tick.pending
+    held = {*held_symbols(state), *(working.order.symbol for working in pending)}
     for market, symbol in before.items():
         moved = after.get(market)
         if moved is not None and moved != symbol and symbol in held:
             raise ConfigError(
-                f"market_map: {market} traded as {symbol}, which is held, and would now trade as {moved}; "
-                "sell it first ('live-bridge flatten'), or set the map back"
+                f"market_map: {market} traded as {symbol}, which is held or ordered, and would now trade as "
+                f"{moved}; sell it first ('live-bridge flatten'), or set the map back"
             )

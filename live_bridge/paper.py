@@ -179,10 +179,10 @@ class PaperExchange:
         """Return nothing: orders fill at once."""
         return ()
 
-    def orders(self, symbol: str, *, since_ms: int) -> tuple[OrderReport, ...]:
-        """Return the orders of a symbol sent since then."""
+    def orders(self, symbol: str, *, since_ms: int | None = None) -> tuple[OrderReport, ...]:
+        """Return the orders of a symbol sent since then; without a time all of them."""
         reports = [self._report(one) for one, fill in self._fills.items() if fill.symbol == symbol]
-        return tuple(report for report in reports if report.at_ms >= since_ms)
+        return tuple(report for report in reports if report.at_ms >= (since_ms or 0))
 
     def trades(
         self,

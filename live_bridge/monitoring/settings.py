@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import os
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from lab.core.settings import Section
 
-__all__ = ["MonitoringSettings"]
+__all__ = ["MonitoringSettings", "PathText"]
+
+# Below what Linux takes, for files beside it have longer names, and a root stands before it.
+_LONGEST_NAME: Final = 200
+_LONGEST_PATH: Final = 1_000
+
+
+def _path(text: str) -> str:
+    """Return a path that the system can be asked about, or say why it cannot."""
+    parts = [os.fsencode(part) for part in text.split("/")]
+    if "\0" in text or max(map(len, parts)) > _LONGEST_NAME or len(os.fsencode(text)) > _LONGEST_PATH:
+        raise ValueError(
+            f"expected a path of at most {_LONGEST_PATH} bytes, its names of {_LONGEST_NAME}, none zero"
+        )
+    return text
+
+
+PathText = Annotated[str, AfterValidator(_path)]
 
 
 class MonitoringSettings(Section):
@@ -23,8 +41,10 @@ class MonitoringSettings(Section):
     'WARNING'
     """
 
-    logs: str = Field("data/live/logs", min_length=1, description="folder of the logs; relative to --root")
-    metrics: str = Field(
+    logs: PathText = Field(
+        "data/live/logs", min_length=1, description="folder of the logs; relative to --root"
+    )
+    metrics: PathText = Field(
         "data/live/metrics", min_length=1, description="folder of the text file for Prometheus' node exporter"
     )
     alert_from: Literal["INFO", "WARNING", "CRITICAL"] = Field(

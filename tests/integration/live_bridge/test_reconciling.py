@@ -134,6 +134,8 @@ def test_a_lost_journal_is_not_begun_anew_over_orders_of_the_portfolio(config: P
     live(config)
     for path in (config.parent / "data/live").glob("main.sqlite*"):
         path.unlink()
+    # Missed late: its last orders are of another month.
+    on_day(url, 40)
     with pytest.raises(DataError, match="the exchange has orders of this portfolio"):
         live(config)
 

@@ -33,6 +33,8 @@ def test_the_undamaged_ones_are_valid(tmp_path: Path) -> None:
     ("kind", "old", "new", "key"),
     [
         ("bridge", "recv_window_ms: 5000", "recv_window_ms: 5", "recv_window_ms"),
+        ("bridge", "portfolio: core.yaml", f"portfolio: {'x' * 300}", "portfolio"),
+        ("bridge", "state: data/live/main.sqlite", 'state: "a\\0b"', "state"),
         ("bridge", "alert_from: CRITICAL", "alert_from: LOUD", "monitoring.alert_from"),
         ("instance", "max_position_pct: 0.3", "max_position_pct: 30", "risk.max_position_pct"),
         ("instance", "preset: base", "preset: free", "costs.preset"),
