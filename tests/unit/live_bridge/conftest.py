@@ -7,11 +7,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from live_bridge.exchange import Candle, Rules
 from live_bridge.recorded import RecordedMarket
+from live_bridge.runner import run
 from tests.oracle.portfolios import UNLIMITED
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
@@ -46,6 +48,13 @@ state: data/live/main.sqlite
 def candle(day: int, shift: float) -> Candle:
     close = 100.0 + 0.3 * day + 4.0 * math.sin(day * 1.7 + shift)
     return Candle(START + day * DAY, close - 0.5, close + 1.0, close - 1.0, close, 10.0 + day % 7)
+
+
+def tick(bridge: Path, market: RecordedMarket) -> dict[str, Any]:
+    """Run a tick that must end well."""
+    document, code = run(bridge, root=bridge.parent, connect=lambda _: market)
+    assert code == 0
+    return document
 
 
 @pytest.fixture

@@ -7,13 +7,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from filelock import FileLock
 
-from feature_store.atomic import on_fault_point
 from lab.core.errors import ConfigError, DataError, LockedError
 from lab.data.quality import default_settings
 from lab.strategies import load, load_portfolio
@@ -24,15 +22,9 @@ from live_bridge.journal import Journal
 from live_bridge.recorded import RecordedMarket
 from live_bridge.report import table
 from live_bridge.runner import run, status
-from tests.unit.live_bridge.conftest import DAY, START
+from tests.unit.live_bridge.conftest import DAY, START, tick
 
 MarketAt = Callable[..., RecordedMarket]
-
-
-def tick(bridge: Path, market: RecordedMarket) -> dict[str, Any]:
-    document, code = run(bridge, root=bridge.parent, connect=lambda _: market)
-    assert code == 0
-    return document
 
 
 def test_the_weights_are_the_lab_functions_on_all_earlier_bars(bridge: Path, market_at: MarketAt) -> None:
@@ -197,83 +189,6 @@ def test_what_was_decided_from_can_be_read_back_to_the_bit(bridge: Path, market_
                 )
                 assert candles_digest(candles) == entry["inputs"]["digest"]
                 assert len(candles) == entry["inputs"]["bars"]
-
-
-def kill_points(bridge: Path, market: RecordedMarket) -> int:
-    seen = 0
-
-    def count(operation: str, _: Path) -> None:
-        nonlocal seen
-        seen += operation.startswith("journal")
-
-    on_fault_point(count)
-    try:
-        tick(bridge, market)
-    finally:
-        on_fault_point(None)
-    return seen
-
-
-class Killed(BaseException):
-    """Not an Exception: nothing may catch it and go on."""
-
-
-def test_a_tick_that_dies_anywhere_is_finished_once(
-    bridge: Path, market_at: MarketAt, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    roots = [bridge.parent, tmp_path_factory.mktemp("clean")]
-    clean, _ = run(bridge, root=roots[1], connect=lambda _: market_at(200))
-    points = kill_points(bridge, market_at(201))
-    assert points > 12
-    for point in range(points):
-        root = tmp_path_factory.mktemp("killed")
-        left = point + 1
-
-        def die(operation: str, _: Path) -> None:
-            nonlocal left
-            left -= operation.startswith("journal")
-            if left == 0:
-                raise Killed
-
-        on_fault_point(die)
-        try:
-            with pytest.raises(Killed):
-                run(bridge, root=root, connect=lambda _: market_at(200))
-        finally:
-            on_fault_point(None)
-        document, code = run(bridge, root=root, connect=lambda _: market_at(200))
-        assert code == 0
-        assert document["state"] == clean["state"], f"died at point {point}"
-        if document["acted"]:
-            assert document["orders"] == clean["orders"], f"died at point {point}"
-        with Journal(root / "data/live/main.sqlite", account="main", portfolio="small") as journal:
-            kinds = [event.kind for event in journal.events()]
-        assert kinds.count("DECIDED") == 1
-        assert kinds.count("FILLED") == len(clean["orders"])
-        assert status(bridge, root=root)["unfinished"] is None
-
-
-def test_orders_whose_bar_is_over_are_abandoned(bridge: Path, market_at: MarketAt) -> None:
-    fills = 0
-
-    def die(operation: str, _: Path) -> None:
-        nonlocal fills
-        fills += operation == "journal-committed"
-        if fills == 3:  # the opening of the account, its configuration, then the plan
-            raise Killed
-
-    on_fault_point(die)
-    try:
-        with pytest.raises(Killed):
-            tick(bridge, market_at(200))
-    finally:
-        on_fault_point(None)
-    assert status(bridge, root=bridge.parent)["unfinished"]["orders"] > 0
-    document = tick(bridge, market_at(201))
-    assert any(reason.startswith("ABANDONED") for reason in document["reasons"])
-    assert document["bar"].startswith(f"{START + 200 * DAY:%Y-%m-%d}")
-    assert all(order["status"] == "filled" for order in document["orders"])
-    assert status(bridge, root=bridge.parent)["unfinished"] is None
 
 
 def test_status_checks_the_recorded_states_too(bridge: Path, market_at: MarketAt) -> None:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import math
 import multiprocessing
 import os
@@ -20,15 +18,6 @@ from lab.search.trials import DataIdentity
 from tests.oracle.search import IDENTITY, batch, chain_is_sound
 
 FAMILY = "time_series_momentum"
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    made = Ledger(tmp_path)
-    made.append(batch("abc", [0.1, 0.2, 0.3]))
-    made.append(batch("de", [0.0, -0.1], window=1))
-    made.append(batch("f", [0.05], window=2))
-    return made
 
 
 def lines_of(ledger):
@@ -114,55 +103,6 @@ def test_what_was_written_reads_back(ledger):
     assert first.sharpes.tolist() == [0.1, 0.2, 0.3]
     assert first.identity == IDENTITY
     assert (second.window, third.n_observations) == (("2020-01-02", "2021-01-02"), 100)
-
-
-@pytest.mark.parametrize("position", [0, 1, 2])
-def test_a_deleted_line_is_detected(ledger, position):
-    lines = lines_of(ledger)
-    del lines[position]
-    ledger.path.write_bytes(b"".join(lines))
-    for read in (ledger.verify, lambda: ledger.judge(FAMILY, IDENTITY)):
-        with pytest.raises(LedgerError, match="restore"):
-            read()
-
-
-@pytest.mark.parametrize("position", [0, 1, 2])
-def test_an_edited_line_is_detected(ledger, position):
-    lines = lines_of(ledger)
-    document = json.loads(lines[position])
-    document["sharpes"][0] += 0.5
-    lines[position] = json.dumps(document, separators=(",", ":")).encode() + b"\n"
-    ledger.path.write_bytes(b"".join(lines))
-    with pytest.raises(LedgerError, match=rf"trials\.jsonl:{position + 1}: .*changed, moved or removed"):
-        ledger.verify()
-
-
-def test_reordered_lines_are_detected(ledger):
-    lines = lines_of(ledger)
-    lines[0], lines[1] = lines[1], lines[0]
-    ledger.path.write_bytes(b"".join(lines))
-    with pytest.raises(LedgerError, match=r"trials\.jsonl:1: "):
-        ledger.verify()
-
-
-def test_a_rewritten_end_is_refused_by_the_next_append(ledger):
-    lines = lines_of(ledger)
-    ledger.path.write_bytes(b"".join(lines[:-1]))
-    with pytest.raises(LedgerError, match="last line is not the one recorded"):
-        ledger.append(batch("g", [0.1]))
-    ledger.path.unlink()
-    with pytest.raises(LedgerError, match="0 lines found, 3 recorded"):
-        ledger.judge(FAMILY, IDENTITY)
-
-
-def test_a_removed_or_broken_head_is_detected(ledger):
-    head = ledger.path.with_name("head.json")
-    head.write_text("{")
-    with pytest.raises(LedgerError, match="cannot be read"):
-        ledger.verify()
-    head.unlink()
-    with pytest.raises(LedgerError, match="3 lines found, 0 recorded"):
-        ledger.verify()
 
 
 def test_a_line_torn_by_a_kill_is_passed_over_and_set_aside(ledger):
@@ -261,36 +201,6 @@ def test_a_ledger_in_memory_counts_alike(ledger):
 def test_a_batch_needs_a_finite_sharpe_per_trial(sharpes):
     with pytest.raises(ConfigError, match="trial batch"):
         batch("ab", sharpes)
-
-
-def rewritten(path, schema):
-    """The same ledger with its lines' schema replaced, in a sound chain."""
-    previous = GENESIS
-    lines = []
-    for line in path.read_text().splitlines():
-        document = json.loads(line)
-        del document["hash"]
-        text = json.dumps({**document, "schema": schema}, separators=(",", ":"))
-        previous = hashlib.sha256((previous + text).encode()).hexdigest()
-        lines.append(text[:-1] + f',"hash":"{previous}"}}\n')
-    path.write_text("".join(lines))
-    path.with_name("head.json").write_text(json.dumps({"lines": len(lines), "head": previous}))
-
-
-def test_lines_of_the_first_schema_are_read(ledger):
-    expected = ledger.judge(FAMILY, IDENTITY)
-    rewritten(ledger.path, 1)
-    found = ledger.judge(FAMILY, IDENTITY)
-    assert (found.n_trials, found.scaled_variance) == (expected.n_trials, expected.scaled_variance)
-    ledger.append(batch("g", [0.1]))
-    assert ledger.judge(FAMILY, IDENTITY).n_trials == expected.n_trials + 1
-
-
-def test_lines_of_a_later_schema_are_refused_with_what_to_do(ledger):
-    rewritten(ledger.path, 3)
-    for read in (ledger.verify, lambda: ledger.judge(FAMILY, IDENTITY), lambda: list(ledger.batches())):
-        with pytest.raises(LedgerError, match=r"schema 3, this version reads 1, 2; .*upgrade"):
-            read()
 
 
 def test_a_line_is_recorded_once_after_a_head_and_again_without_it(ledger):
