@@ -104,9 +104,9 @@ def observed(act: Act, observation: Observation) -> tuple[dict[str, Any], int]:
         document, code = act()
     except Exception as error:
         code = int(getattr(error, "exit_code", 1))
-        _tell(observation, log, {}, code, [incidents_of_error(error)])
+        _tell(_Told(observation, log, {}, code, [incidents_of_error(error)]))
         raise
-    _tell(observation, log, document, code, incidents_of(document))
+    _tell(_Told(observation, log, document, code, incidents_of(document)))
     return document, code
 
 
@@ -132,25 +132,25 @@ def incidents_of_error(error: BaseException) -> Incident:
     return Incident(code, str(error))
 
 
-def _tell(
-    observation: Observation,
-    log: Log | None,
-    document: Mapping[str, Any],
-    code: int,
-    incidents: Sequence[Incident],
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A run that has ended, as every way of telling it needs it."""
+
+    observation: Observation
+    log: Log | None
+    document: Mapping[str, Any]
+    code: int
+    incidents: Sequence[Incident]
+
+
+def _tell(told: _Told) -> None:
     for step in (_write_log, _write_metrics, _send_alerts, _beat):
-        with _harmless(log):
-            step(observation, log, document, code, incidents)
+        with _harmless(told.log):
+            step(told)
 
 
-def _write_log(
-    observation: Observation,
-    log: Log | None,
-    document: Mapping[str, Any],
-    code: int,
-    incidents: Sequence[Incident],
-) -> None:
+def _write_log(told: _Told) -> None:
+    log, document = told.log, told.document
     if log is None:
         return
     for entry in document.get("decisions", ()):
@@ -163,7 +163,7 @@ def _write_log(
         )
     for order in document.get("orders", ()):
         log.info("order", symbol=order["symbol"], trace_id=order["id"], details=dict(order))
-    for incident in incidents:
+    for incident in told.incidents:
         write = log.info if incident.severity is Severity.INFO else log.warning
         if incident.severity is Severity.CRITICAL:
             write = log.critical
@@ -171,30 +171,24 @@ def _write_log(
     log.info(
         "run ended",
         trace_id=document.get("tick") or "",
-        exit_code=code,
+        exit_code=told.code,
         bar=document.get("bar"),
         seconds=document.get("seconds", {}),
-        who=observation.who,
+        who=told.observation.who,
     )
 
 
-def _write_metrics(
-    observation: Observation,
-    log: Log | None,
-    document: Mapping[str, Any],
-    code: int,
-    incidents: Sequence[Incident],
-) -> None:
-    del log
+def _write_metrics(told: _Told) -> None:
     from live_bridge.monitoring.facts import journal_facts
     from live_bridge.monitoring.metrics import RunFacts, write_textfile
 
-    named = tuple(sorted({(incident.code, incident.severity.name) for incident in incidents}))
+    observation = told.observation
+    named = tuple(sorted({(incident.code, incident.severity.name) for incident in told.incidents}))
     facts = RunFacts(
         observation.account,
         observation.portfolio,
-        code,
-        document,
+        told.code,
+        told.document,
         named,
         journal_facts(observation.state),
         observation.state,
@@ -203,21 +197,15 @@ def _write_metrics(
     write_textfile(observation.root / observation.settings.metrics, facts)
 
 
-def _send_alerts(
-    observation: Observation,
-    log: Log | None,
-    document: Mapping[str, Any],
-    code: int,
-    incidents: Sequence[Incident],
-) -> None:
-    del document, code
+def _send_alerts(told: _Told) -> None:
+    observation = told.observation
     urls = observation.environment.get("MNEMO_ALERT_URLS", "").split()
     settings = observation.settings
     path = observation.state.with_name(observation.state.name + ".alerts.json")
     if not urls:
         return
     sending, memory = due(
-        incidents,
+        told.incidents,
         remembered(path),
         now=datetime.now(UTC),
         least=Severity[settings.alert_from],
@@ -226,8 +214,8 @@ def _send_alerts(
     failed = _deliver(sending, sender(urls, timeout=settings.alert_timeout_seconds), observation)
     # What did not arrive is not remembered as sent, and is tried again by the next run.
     store(path, {key: entry for key, entry in memory.items() if key not in failed})
-    if failed and log is not None:
-        log.critical("alerts could not be delivered", alerts=sorted(failed))
+    if failed and told.log is not None:
+        told.log.critical("alerts could not be delivered", alerts=sorted(failed))
 
 
 def _deliver(sending: Sequence[tuple[Incident, int]], send: Send, observation: Observation) -> set[str]:
@@ -240,16 +228,9 @@ def _deliver(sending: Sequence[tuple[Incident, int]], send: Send, observation: O
     return failed
 
 
-def _beat(
-    observation: Observation,
-    log: Log | None,
-    document: Mapping[str, Any],
-    code: int,
-    incidents: Sequence[Incident],
-) -> None:
-    del log, document, incidents
-    url = observation.environment.get("MNEMO_HEARTBEAT_URL", "")
-    if not url or code != 0:
+def _beat(told: _Told) -> None:
+    url = told.observation.environment.get("MNEMO_HEARTBEAT_URL", "")
+    if not url or told.code != 0:
         return
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
