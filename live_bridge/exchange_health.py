@@ -1,4 +1,8 @@
-"""How well an exchange answers: what its calls of a run, and a ban that was met, mean for entries."""
+"""How well an exchange answers: what its calls of a run, and a ban that was met, mean for entries.
+
+Calls are counted within one run, on purpose: what failed a bar ago says nothing of now, and a count that
+outlived the failure would keep entries shut after it. A ban does outlive the run (:mod:`live_bridge.bans`).
+"""
 
 from __future__ import annotations
 

@@ -174,5 +174,11 @@ def _account_through_ccxt(loaded: LoadedConfig, environment: Mapping[str, str]) 
 def _checked_portfolio(loaded: LoadedConfig) -> Portfolio:
     portfolio = load_portfolio(loaded.portfolio)
     for market in portfolio.markets:
-        loaded.settings.symbol(market)
+        symbol = loaded.settings.symbol(market)
+        if symbol.split("/")[1] != portfolio.reference_currency:
+            raise ConfigError(
+                f"{loaded.source}: market_map: {market} trades as {symbol}, and {portfolio.portfolio_id} "
+                f"counts in {portfolio.reference_currency}; map it to a symbol quoted in that, or change "
+                "reference_currency"
+            )
     return portfolio

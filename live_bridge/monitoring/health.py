@@ -13,6 +13,7 @@ from typing import Any, Final
 import polars as pl
 
 from lab.core.errors import MnemoError
+from lab.data.discovery import MAX_AGE, known_discovery
 from lab.strategies import Portfolio, load_portfolio
 from live_bridge.backup import restored_since
 from live_bridge.config import LoadedConfig
@@ -21,6 +22,7 @@ from live_bridge.history import check_history, load_state
 from live_bridge.journal import Journal
 from live_bridge.series import StoredSeries, fetch_series
 from live_bridge.state import BridgeState
+from live_bridge.switches import require_discovery
 
 __all__ = ["Check", "check_health", "health_document"]
 
@@ -61,6 +63,7 @@ def check_health(
     except MnemoError as error:
         return [*checks, Check("portfolio", False, str(error), "a portfolio that loads")]
     checks += _journal(loaded, portfolio, now or local_now())
+    checks += _discovery(loaded, portfolio, now or local_now())
     checks += _series(loaded, portfolio, now or local_now())
     return checks
 
@@ -141,6 +144,20 @@ def _state(state: BridgeState, portfolio: Portfolio, now: datetime) -> Iterator[
             f"last bar closed {_words(age)} ago",
             f"at most {_words(allowed)}",
         )
+
+
+def _discovery(loaded: LoadedConfig, portfolio: Portfolio, now: datetime) -> Iterator[Check]:
+    if loaded.settings.mode != "live":
+        return
+    expected = f"one of the last {MAX_AGE} that lists what is traded"
+    try:
+        require_discovery(loaded.root, portfolio, loaded.settings, now)
+    except MnemoError as error:
+        yield Check("discovery", False, str(error), expected)
+        return
+    found = known_discovery(loaded.root, loaded.settings.exchange.id, now)
+    text = "none needed on this machine" if found is None else f"of {found.visit.time:%Y-%m-%d %H:%M}Z"
+    yield Check("discovery", True, text, expected)
 
 
 def _series(loaded: LoadedConfig, portfolio: Portfolio, now: datetime) -> Iterator[Check]:

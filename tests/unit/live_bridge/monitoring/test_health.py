@@ -54,6 +54,15 @@ def test_missed_ticks_show_as_old_data(bridge: Path, market_at: MarketAt) -> Non
     assert health(bridge, later, later.now()) == {"data of trend": "last bar closed 3 d 0 h 0 min ago"}
 
 
+def test_a_live_account_needs_a_discovery_of_the_last_day(bridge: Path, market_at: MarketAt) -> None:
+    tick(bridge, market_at(400))
+    bridge.write_text(bridge.read_text().replace("mode: paper", "mode: live"))
+    found = health(bridge, market_at(400), market_at(400).now())
+    assert found["discovery"].startswith("binance: none found, expected a discovery of the last")
+    bridge.write_text(bridge.read_text().replace("{id: binance}", '{base_url: "http://127.0.0.1:1"}'))
+    assert "discovery" not in health(bridge, market_at(400), market_at(400).now())
+
+
 def test_a_clock_that_is_off_is_noticed(bridge: Path, market_at: MarketAt) -> None:
     market = market_at(400)
     tick(bridge, market)
