@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from lab.backtest.layout import Array
@@ -43,6 +44,8 @@ class FeatureCache:
                 f"{max(self.room, 0) / _MEGABYTE:.0f} MB are left of what was given; give more, or "
                 "fewer markets or bars"
             )
+        if math.isinf(self.room) and all(feature in self._known for feature in features):
+            return tuple(self._known[feature] for feature in features)
         # Those known are put last, so that they are not the ones to go.
         found = {feature: self._known.pop(feature) for feature in features if feature in self._known}
         missing = [feature for feature in dict.fromkeys(features) if feature not in found]

@@ -207,26 +207,28 @@ def value_bars(
     start: int, stop: int, cash: float, held: Array, last: Array, equity: Array, others: Array
 ) -> None:
     """Write the equity of bars ``start … stop - 1``, between which nothing is traded."""
-    if held.shape[0] == 1:
-        for t in range(start, stop):
-            equity[t] = cash + held[0] * last[t, 0]
-    else:
-        for t in range(start, stop):
-            value = cash
-            for i in range(held.shape[0]):
-                value += held[i] * last[t, i]
-            equity[t] = value
-    if others.shape[1] > 0:
-        others[2, start:stop, 0] = cash
+    # Loops of no turns rather than branches: compiled code then counts no references to the arrays.
+    single = held.shape[0] == 1
+    for t in range(start, stop if single else start):
+        equity[t] = cash + held[0] * last[t, 0]
+    for t in range(stop if single else start, stop):
+        value = cash
+        for i in range(held.shape[0]):
+            value += held[i] * last[t, i]
+        equity[t] = value
+    for t in range(start, stop if others.shape[1] > 0 else start):
+        others[2, t, 0] = cash
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def relate(equity: Array, capital: float, returns: Array, others: Array) -> None:
     """Turn equity and amounts of every bar into fractions."""
-    for t in range(equity.shape[0]):
-        before = equity[t - 1] if t > 0 else capital
-        change = equity[t] / before - 1.0
-        returns[t, 0] = change if before > 0.0 else 0.0
+    if equity.shape[0] > 0:
+        returns[0, 0] = equity[0] / capital - 1.0
+    earlier, later, changes = equity[:-1], equity[1:], returns.reshape(-1)[1:]
+    for t in range(earlier.shape[0]):
+        change = later[t] / earlier[t] - 1.0
+        changes[t] = change if earlier[t] > 0.0 else 0.0
     for t in range(others.shape[1]):
         before = equity[t - 1] if t > 0 else capital
         turnover, cost = others[0, t, 0] / before, others[1, t, 0] / before
