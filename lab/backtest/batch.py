@@ -104,14 +104,14 @@ class Batch:
         never.flags.writeable = False
         lean_ones = costs.simple and (limits is None or limits.neutral)
         guarded = lean_ones and limits is not None
-        parts = prices.each() if alone and guarded else (prices,)
+        tape = prices.lean_tape
         return cls(
             prices,
             alone,
             wanted,
             layout.Rates(lag, costs.fee, costs.slippage, float(cash)),
-            _tape_of(prices),
-            tuple(_tape_of(part) for part in parts),
+            tape,
+            tuple(part.lean_tape for part in prices.each()) if alone and guarded else (tape,),
             None if limits is None or not guarded else plain_of(limits),
             () if lean_ones else accounts_of(prices, costs, limits, cash, lag, alone=alone),
             never,
@@ -246,12 +246,6 @@ class Batch:
         if kept is not None:
             kept[row] = outputs[0][:, 0]
         values[row] = self._measured(*outputs)[0]
-
-
-def _tape_of(prices: ExecutionPrices) -> layout.Tape:
-    """Return the tape of the lean accounts, which holds 0 where nothing is known yet."""
-    mark, last = (frozen(np.nan_to_num(values)) for values in (prices.mark, prices.last))
-    return prices.tape._replace(mark=mark, last=last)
 
 
 def metric_columns(metrics: Sequence[str]) -> list[int]:

@@ -73,12 +73,13 @@ def figures_of(returns: Array, others: Array, growth: float, periods_per_year: f
     if count == 0:
         return values
     mean, downside = 0.0, 0.0
-    if wanted & _MOMENTS:
-        mean = _moments(returns, values)
     if wanted & _TOTAL:
         values[0] = growth - 1.0
-    if wanted & _DRAWDOWN:
-        _drawdowns(returns, values)
+    if wanted & _MOMENTS:
+        mean = _mean_and_drawdowns(returns, values) if wanted & _DRAWDOWN else _mean(returns)
+        _moments(returns, mean, values)
+    elif wanted & _DRAWDOWN:
+        _mean_and_drawdowns(returns, values)
     if wanted & _GAINS:
         downside = _gains_and_losses(returns, values)
     if wanted & _OTHERS:
@@ -157,13 +158,38 @@ def _finish(values: Array, mean: float, downside: float, count: int, periods_per
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _moments(returns: Array, values: Array) -> float:
-    """Write deviation, skewness and raw kurtosis; return the mean."""
+def _mean(returns: Array) -> float:
+    total = 0.0
+    for t in range(returns.shape[0]):
+        total += returns[t]
+    return total / returns.shape[0]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mean_and_drawdowns(returns: Array, values: Array) -> float:
+    """Write the largest drawdown and the longest time below a maximum; return the mean.
+
+    In one pass: neither sum nor product can be hurried, but they do not wait for each other.
+    """
+    total, equity, peak, deepest = 0.0, 1.0, 1.0, 0.0
+    below, longest = 0, 0
+    for t in range(returns.shape[0]):
+        total += returns[t]
+        equity *= 1.0 + returns[t]
+        up = equity >= peak
+        peak = equity if up else peak
+        below = 0 if up else below + 1
+        longest = below if below > longest else longest
+        depth = equity / peak - 1.0
+        deepest = depth if depth < deepest else deepest
+    values[6], values[7] = deepest, float(longest)
+    return total / returns.shape[0]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _moments(returns: Array, mean: float, values: Array) -> None:
+    """Write deviation, skewness and raw kurtosis."""
     count = returns.shape[0]
-    mean = 0.0
-    for t in range(count):
-        mean += returns[t]
-    mean /= count
     second, third, fourth = 0.0, 0.0, 0.0
     for t in range(count):
         distance = returns[t] - mean
@@ -172,7 +198,6 @@ def _moments(returns: Array, values: Array) -> float:
         third += square * distance
         fourth += square * square
     _spread(second, third, fourth, count, values)
-    return mean
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -202,23 +227,6 @@ def _moments_alone(returns: Array, means: Array, values: Array) -> None:
             fourth[i] += square * square
     for i in range(columns):
         _spread(second[i], third[i], fourth[i], rows, values[i])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _drawdowns(returns: Array, values: Array) -> None:
-    """Write the largest drawdown and the longest time below a maximum."""
-    equity, peak, deepest = 1.0, 1.0, 0.0
-    below, longest = 0, 0
-    for t in range(returns.shape[0]):
-        equity *= 1.0 + returns[t]
-        if equity >= peak:
-            peak = equity
-            below = 0
-        else:
-            below += 1
-            longest = max(longest, below)
-            deepest = min(deepest, equity / peak - 1.0)
-    values[6], values[7] = deepest, float(longest)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -83,6 +83,12 @@ class ExecutionPrices:
         """The arrays that the kernels take."""
         return Tape(self.price, self.mark, self.last, self.day)
 
+    @property
+    def lean_tape(self) -> Tape:
+        """The same with 0 where nothing is known yet: a position of 0 is then worth 0 without a branch."""
+        mark = _or_zero(self.mark)
+        return Tape(self.price, mark, mark if self.last is self.mark else _or_zero(self.last), self.day)
+
     @classmethod
     def from_panel(cls, panel: Panel, price: PriceName = "open") -> ExecutionPrices:
         """Prepare the prices of `panel`; orders trade at the bar's `price`.
@@ -97,10 +103,14 @@ class ExecutionPrices:
         if price not in ("open", "close"):
             raise ConfigError(f"price {price!r} not understood: orders trade at a bar's 'open' or 'close'")
         opens, closes = _field(panel, "open"), _field(panel, "close")
-        mark, last = _carry_forward(opens, closes)
+        received, close = ~np.isnan(closes), panel["close"]
+        usable = received if closes.base is close else ~np.isnan(close)
+        mark, last = opens, closes
+        if not received.all() or np.isnan(opens).any():
+            mark, last = (frozen(values) for values in _carry_forward(opens, closes))
         at_close = price == "close"
-        day = panel.ts.astype("datetime64[us]").astype(np.int64) + at_close * panel.timeframe.microseconds
-        days = np.floor_divide(day, _DAY_US)
+        day = panel.ts.astype("datetime64[us]", copy=False).view(np.int64)
+        days = np.floor_divide(day + panel.timeframe.microseconds if at_close else day, _DAY_US)
         days.flags.writeable = False
         return cls(
             panel.timeframe,
@@ -108,10 +118,10 @@ class ExecutionPrices:
             panel.markets,
             price,
             closes if at_close else opens,
-            frozen(last if at_close else mark),
-            frozen(last),
-            ~np.isnan(closes),
-            ~np.isnan(panel["close"]),
+            last if at_close else mark,
+            last,
+            received,
+            usable,
             days,
             {
                 name: _received(panel, name)
@@ -169,9 +179,8 @@ def _received(panel: Panel, column: str) -> Array:
 def _field(panel: Panel, column: str) -> Array:
     name = RECEIVED[column] if RECEIVED[column] in panel.fields else column
     values = _received(panel, column)
-    wrong = ~(np.isnan(values) | ((values > NOTHING) & (values < np.inf)))
-    if wrong.any():
-        t, i = np.argwhere(wrong)[0]
+    if _any_wrong(values):
+        t, i = np.argwhere((values <= NOTHING) | (values == np.inf))[0]
         raise DataError(
             f"{panel.markets[i]} {panel.timeframe} at {instant(panel.ts[t])}: {name} is {values[t, i]}, "
             "expected a positive price; mark such bars first (they become NaN) or drop their rows"
@@ -179,10 +188,22 @@ def _field(panel: Panel, column: str) -> Array:
     return values
 
 
+def _or_zero(values: Array) -> Array:
+    unknown = np.isnan(values)
+    return frozen(np.where(unknown, 0.0, values)) if unknown.any() else values
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _any_wrong(values: Array) -> bool:
+    every, wrong = values.reshape(-1), 0
+    for k in range(every.shape[0]):
+        wrong += (every[k] <= NOTHING) | (every[k] == np.inf)
+    return wrong > 0
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _carry_forward(opens: Array, closes: Array) -> tuple[Array, Array]:
-    mark = np.empty(opens.shape)
-    last = np.empty(opens.shape)
+    mark, last = np.empty(opens.shape), np.empty(opens.shape)
     for i in range(opens.shape[1]):
         known = np.nan
         for t in range(opens.shape[0]):

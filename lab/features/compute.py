@@ -200,13 +200,10 @@ def _column(panel: Panel, column: str, feature: Feature) -> Array:
 
 @njit(cache=True, nogil=True)
 def _first_infinite(x: Any) -> int:
-    rows, columns = x.shape
-    for t in range(rows):
-        finite = True
-        for j in range(columns):
-            finite &= abs(x[t, j]) != np.inf
-        if not finite:
-            for j in range(columns):
-                if abs(x[t, j]) == np.inf:
-                    return t * columns + j
-    return -1
+    every, infinite = x.reshape(-1), 0
+    for k in range(every.shape[0]):
+        infinite += abs(every[k]) == np.inf
+    k = 0
+    while infinite > 0 and abs(every[k]) != np.inf:
+        k += 1
+    return k if infinite > 0 else -1

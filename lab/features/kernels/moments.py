@@ -40,6 +40,9 @@ POPULATION_DEVIATION: Final = 4
 POPULATION_ZSCORE: Final = 5
 RELATIVE_DEVIATION: Final = 6
 
+# Up to so many markets a loop over the bars of one is faster than a loop over the markets of a bar.
+_FEW: Final = 12
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def total_of_window(x: Any, first_bar: int, window: int, least: int) -> Any:
@@ -83,6 +86,9 @@ def mean_of_window(x: Any, first_bar: int, window: int, least: int) -> Any:
     """
     rows, columns = x.shape
     out = blank(rows, columns, window - 1)
+    if columns <= _FEW and least <= window and _complete(x):
+        _mean_of_complete(x, first_bar, window, out)
+        return out
     if columns == 1:
         _mean_of_one(x, first_bar, window, least, out)
         return out
@@ -112,6 +118,42 @@ def mean_of_window(x: Any, first_bar: int, window: int, least: int) -> Any:
                 mean = (first if before > 0.0 else second) + away / count
                 out[t, j] = mean if count >= least else np.nan
     return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _complete(x: Any) -> bool:
+    every, missing = x.reshape(-1), 0
+    for k in range(every.shape[0]):
+        missing += math.isnan(every[k])
+    return missing == 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _mean_of_complete(x: Any, first_bar: int, window: int, out: Any) -> None:
+    """Write the means where no value is missing: the same sums, market by market, without counting."""
+    tail = np.zeros(window + 1)
+    for j in range(x.shape[1]):
+        tail[:] = 0.0
+        first, start = 0.0, 0
+        while start < x.shape[0]:
+            place = (first_bar + start) % window
+            end = start + window - place
+            if place == 0 and start > 0:
+                first, total = x[start - 1, j], 0.0
+                for age in range(min(window, start)):
+                    total += x[start - 1 - age, j] - first
+                    tail[window - 1 - age] = total
+            second, total, count = x[start, j], 0.0, 0.0
+            for t in range(start, min(end - 1, x.shape[0])):
+                total += x[t, j] - second
+                count += 1.0
+                place += 1
+                if t >= window - 1:
+                    out[t, j] = first + (tail[place] + (total + count * (second - first))) / window
+            # The last place of a block has no tail, and its own rim as centre.
+            if window <= end <= x.shape[0]:
+                out[end - 1, j] = second + (total + (x[end - 1, j] - second)) / window
+            start = end
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -33,18 +33,43 @@ class CrossingParameters(Parameters):
 @njit(cache=True, nogil=True)
 def core(fast: Array, slow: Array, every_bar: bool, share: float) -> Array:
     """Return `share` from the bar where fast crosses above slow, 0 from the one where it falls below."""
-    rows, columns = fast.shape
-    weights = np.empty((rows, columns))
-    side = np.zeros(columns)
-    for t in range(rows):
-        for i in range(columns):
+    weights = np.empty(fast.shape)
+    weights[:1] = np.nan
+    if _cross(fast, slow, share, weights) > 0:
+        _cross_with_lapses(fast, slow, share, weights)
+    if every_bar:
+        _carry(weights)
+    return weights
+
+
+@njit(cache=True, nogil=True)
+def _cross(fast: Array, slow: Array, share: float, weights: Array) -> int:
+    """Compare every bar with the one before; return how often a side was lost: then that is not enough."""
+    markets = fast.shape[1]
+    later_fast, later_slow = fast.reshape(-1)[markets:], slow.reshape(-1)[markets:]
+    earlier_fast, earlier_slow = fast.reshape(-1), slow.reshape(-1)
+    crossed, lapses = weights.reshape(-1)[markets:], 0
+    for k in range(later_fast.shape[0]):
+        above = 1.0 if later_fast[k] > later_slow[k] else 0.0
+        below = 1.0 if later_fast[k] < later_slow[k] else 0.0
+        was_above = 1.0 if earlier_fast[k] > earlier_slow[k] else 0.0
+        was_below = 1.0 if earlier_fast[k] < earlier_slow[k] else 0.0
+        left = 0.0 if below * was_above > 0.0 else np.nan
+        crossed[k] = share if above * was_below > 0.0 else left
+        lapses += above + below < was_above + was_below
+    return lapses
+
+
+@njit(cache=True, nogil=True)
+def _cross_with_lapses(fast: Array, slow: Array, share: float, weights: Array) -> None:
+    """Remember the last side of every market, through bars where the means are equal or unknown."""
+    side = np.zeros(fast.shape[1])
+    for t in range(fast.shape[0]):
+        for i in range(fast.shape[1]):
             above, below, before = fast[t, i] > slow[t, i], fast[t, i] < slow[t, i], side[i]
             left = 0.0 if below & (before > 0.0) else np.nan
             weights[t, i] = share if above & (before < 0.0) else left
             side[i] = 1.0 if above else (-1.0 if below else before)
-    if every_bar:
-        _carry(weights)
-    return weights
 
 
 @njit(cache=True, nogil=True)
