@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -102,12 +103,7 @@ def run_bridge(arguments: Sequence[str], *, environment: Mapping[str, str] | Non
 
 def serve_exchange(options: Sequence[str]) -> int:
     """Run the loopback exchange in the foreground until it is stopped; returns its exit code."""
-    with subprocess.Popen([*_SERVER, *options]) as server:
-        try:
-            return server.wait()
-        except KeyboardInterrupt:
-            server.terminate()
-            return server.wait(timeout=_STOP_SECONDS)
+    return _in_foreground([*_SERVER, *options])
 
 
 def serve_mlflow(root: Path, port: int, *, announce: Callable[[str], None] = lambda address: None) -> int:
@@ -125,10 +121,30 @@ def serve_mlflow(root: Path, port: int, *, announce: Callable[[str], None] = lam
     announce(f"http://127.0.0.1:{port}{runs_page(root)}")
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", tracking_uri(root), "--workers", "1"]
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with subprocess.Popen(command, env=environment) as server:
-        try:
+    return _in_foreground(command, {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"})
+
+
+def _in_foreground(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
+    """Run a server until it ends, or until Ctrl-C or SIGTERM, which take it and its own children along."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        with subprocess.Popen(command, env=environment, start_new_session=True) as server:
+            try:
+                # Not one long wait: a signal that another thread receives would not end it.
+                while server.poll() is None:
+                    with suppress(subprocess.TimeoutExpired):
+                        server.wait(timeout=1.0)
+            except KeyboardInterrupt:
+                with suppress(ProcessLookupError):
+                    os.killpg(server.pid, signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    server.wait(timeout=_STOP_SECONDS)
+                if server.poll() is None:
+                    os.killpg(server.pid, signal.SIGKILL)
             return server.wait()
-        except KeyboardInterrupt:
-            server.terminate()
-            return server.wait(timeout=_STOP_SECONDS)
+    finally:
+        signal.signal(signal.SIGTERM, before)
