@@ -56,6 +56,7 @@ def test_a_name_that_does_not_resolve_is_an_exchange_that_cannot_be_reached(fold
     assert not (folder / "data/live/main.sqlite").exists()
 
 
+@pytest.mark.slow
 def test_a_black_hole_ends_within_the_deadline(folder: Path) -> None:
     with socket.socket() as hole:
         hole.bind(("127.0.0.1", 0))
