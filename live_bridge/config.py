@@ -114,7 +114,7 @@ class BridgeConfig(Section):
         3_600.0,
         ge=0,
         le=604_800,
-        description="seconds after a close in which a late value of a stored series is waited for",
+        description="seconds for which a value of a stored series is waited for after it was due",
     )
     monitoring: MonitoringSettings = Field(
         default_factory=MonitoringSettings, description="logs, metrics and alerts"

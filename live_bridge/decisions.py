@@ -190,8 +190,9 @@ def _decide(
     read = series_inputs(instance, panel, series)
     late = overdue(instance, closed, series)
     stale = any(entry["unknown"] for entry in read.values())
-    if late and not stale and now < closed + timedelta(seconds=loaded.settings.series_wait_s):
-        return SeriesWaiting(instance.strategy_id, late)
+    # Counted from when it was due, not from each close: or hourly runs would wait for it for ever.
+    if late and not stale and now < late.due + timedelta(seconds=loaded.settings.series_wait_s):
+        return SeriesWaiting(instance.strategy_id, late.detail)
     row = opinion.weights[-1]
     inputs = {
         name: _inputs(name, answers[loaded.settings.symbol(name), timeframe.name], marked, bar)
@@ -216,7 +217,7 @@ def _notices(decision: Decision, series: Mapping[str, SeriesAnswer]) -> list[Not
             found.append(Notice("SERIES_STALE", name, text))
     late = overdue(decision.instance, decision.closed, series)
     if late and not found:
-        found.append(Notice("SERIES_LATE", name, f"{late}; decided with the one before"))
+        found.append(Notice("SERIES_LATE", name, f"{late.detail}; decided with the one before"))
     return found
 
 

@@ -25,6 +25,7 @@ from lab.strategies import Portfolio, SeriesConfig, StrategyInstance
 from lab.strategies.series import require_stored, series_fields, series_subjects
 
 __all__ = [
+    "Overdue",
     "SeriesAnswer",
     "SeriesError",
     "SeriesSource",
@@ -37,6 +38,8 @@ __all__ = [
 
 # So many of a subject's last values say how often one comes, and how long after its stamp.
 _LATEST: Final = 20
+# Fewer say nothing.
+_FEWEST: Final = 3
 _KEYS: Final = ("subject", "ts", "known_at")
 _NOTHING: Final = pl.DataFrame(schema={"subject": pl.String, "ts": TS, "known_at": TS})
 
@@ -67,6 +70,14 @@ class SeriesAnswer:
     rows: pl.DataFrame
     subjects: tuple[str, ...] = ()
     problems: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """A value that should be stored: what it is, and when it became due."""
+
+    detail: str
+    due: datetime
 
 
 class SeriesSource(Protocol):
@@ -150,21 +161,26 @@ def with_series(instance: StrategyInstance, panel: Panel, answers: Mapping[str, 
     return panel
 
 
-def overdue(instance: StrategyInstance, closed: datetime, answers: Mapping[str, SeriesAnswer]) -> str:
-    """Say which value should have been known at a close and is not stored; nothing where all are.
+def overdue(
+    instance: StrategyInstance, closed: datetime, answers: Mapping[str, SeriesAnswer]
+) -> Overdue | None:
+    """Return the value that should have been known at a close and is not stored, the latest due; or None.
 
     When one is due is told by the last ones: how far apart they are, and how long after their stamp they
     became known, in the median of each. The lab's own join uses the older value then, as for a hole.
     """
+    found = []
     for config in instance.config.series:
         answer = answers[config.name]
+        delay = timedelta(hours=config.delay_hours)
         subjects = series_subjects(config, instance.markets, answer.subjects)
         for subject in dict.fromkeys(subjects.values()):
             for column in config.columns.values():
-                text = _overdue(answer.rows, subject, column, closed - timedelta(hours=config.delay_hours))
-                if text:
-                    return f"series {config.name}: {text}"
-    return ""
+                late = _overdue(answer.rows, subject, column, closed - delay)
+                if late is not None:
+                    text = f"series {config.name}: {late.detail}"
+                    found.append(Overdue(text, late.due + delay))
+    return max(found, key=lambda late: late.due, default=None)
 
 
 def series_inputs(
@@ -249,15 +265,16 @@ def _answer(
     return SeriesAnswer(name, start, kept, tuple(sorted(subjects)), problems)
 
 
-def _overdue(rows: pl.DataFrame, subject: str, column: str, closed: datetime) -> str:
+def _overdue(rows: pl.DataFrame, subject: str, column: str, closed: datetime) -> Overdue | None:
     own = rows.filter(pl.col("subject") == subject).drop_nulls(column).tail(_LATEST)
-    if own.height < 3:
-        return ""
+    if own.height < _FEWEST:
+        return None
     step, lag = own["ts"].diff().median(), (own["known_at"] - own["ts"]).median()
     newest = own["ts"][-1]
     if not isinstance(step, timedelta) or not isinstance(lag, timedelta) or newest + step + lag > closed:
-        return ""
-    return (
+        return None
+    return Overdue(
         f"the value of {subject} at {newest + step:%Y-%m-%d %H:%M}Z should be known and is not stored; the "
-        f"newest is of {newest:%Y-%m-%d %H:%M}Z"
+        f"newest is of {newest:%Y-%m-%d %H:%M}Z",
+        newest + step + lag,
     )

@@ -120,14 +120,22 @@ def test_what_is_known_decides_and_what_comes_later_changes_nothing(carry: Path,
 
 
 def test_a_late_value_is_waited_for_and_then_done_without(carry: Path, market_at: MarketAt) -> None:
-    # The rate at 16:00 before the close is not there.
+    # The rate at 16:00 before the close is not there; 30,000 s after it was due is 00:20.
     stored(carry.parent, funding(range(LAST)).filter(pl.col("ts") < START + LAST * DAY - DAY / 3))
+    carry.write_text(carry.read_text() + "series_wait_s: 30000\n")
     document, code = tick(carry, market_at(LAST))
     assert (code, document["orders"], codes(document)) == (0, [], [])
     assert document["reasons"][0].startswith(
         "WAITING_FOR_SERIES trend: series funding: the value of binance:BTC"
     )
-    document, code = tick(carry, at(market_at(LAST), timedelta(hours=1)))
+    document, code = tick(carry, at(market_at(LAST), timedelta(minutes=21)))
+    assert (code, codes(document)) == (0, ["SERIES_LATE"])
+    assert document["orders"]
+
+
+def test_what_has_been_late_for_long_holds_nothing_up(carry: Path, market_at: MarketAt) -> None:
+    stored(carry.parent, funding(range(LAST)).filter(pl.col("ts") < START + LAST * DAY - DAY / 3))
+    document, code = tick(carry, market_at(LAST))
     assert (code, codes(document)) == (0, ["SERIES_LATE"])
     assert document["orders"]
 
