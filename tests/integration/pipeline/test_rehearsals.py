@@ -6,10 +6,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from lab.core.errors import ConfigError, DataError
 from lab.data import demo
+from lab.data.importing import import_files
+from lab.data.series import KINDS, import_series
+from lab.pipeline.processes import run_bridge
 from lab.pipeline.rehearsal import Mode, rehearse
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("rehearsals")]
@@ -74,6 +78,46 @@ def test_two_years_with_a_crash(root: Path, mode: Mode, exact: bool, tally: Call
         assert found["equity_difference"] < 1e-9
     else:
         assert 0 < found["equity_difference"] < 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_recorded_funding_reaches_the_bridge_as_the_backtest_knew_it(
+    real_data: Path, tmp_path: Path, tally: Callable[..., None]
+) -> None:
+    hourly = tmp_path / "xrp.parquet"
+    pl.scan_parquet(real_data / "binance_spot_1h.parquet").filter(
+        pl.col("symbol") == "XRP/USDT", pl.col("ts").is_between(day("2021-11-01"), day("2021-12-31"))
+    ).collect().write_parquet(hourly)
+    arrived = day("2023-01-01")
+    (bars,) = import_files([hourly], root=tmp_path, exchange="binance", timeframe="1h", arrived=arrived)
+    (rates,) = import_series(
+        [real_data / "funding_xrp.parquet"],
+        root=tmp_path,
+        kind=KINDS["funding"],
+        arrived=arrived,
+        exchange="binance",
+    )
+    assert bars.ok, bars
+    assert rates.ok, rates
+    portfolio = tmp_path / "portfolio.yaml"
+    carry = PORTFOLIO.parents[1] / "strategies" / "binance_carry_xrp_1h.yaml"
+    portfolio.write_text(
+        "portfolio_id: carry\nreference_currency: USDT\ncapital: 10000\n"
+        f"instances: [{{config: {carry}, allocation: 1.0}}]\n"
+    )
+    # The rates end on the 18th: known, late, too old.
+    start, end = day("2021-12-17T12:00"), day("2021-12-19T04:00")
+    found = rehearse(portfolio, root=tmp_path, start=start, end=end)
+    tally("hours of carry on recorded funding", cases=found["ticks"], failed=found["mismatches"], seed="none")
+    assert found["failed"] == found["mismatches"] == 0
+    assert found["decisions"] == found["ticks"] == 41
+    assert found["orders"] > 0
+    assert found["residual"] < 1e-9
+    config = next((tmp_path / "data" / "live" / "rehearsals").glob("*/bridge.yaml"))
+    where = ["--config", str(config), "--root", str(tmp_path)]
+    ticks = [tick["tick"] for tick in run_bridge(["history", *where])["ticks"]]
+    assert all(run_bridge(["replay", tick, *where])["identical"] for tick in (ticks[0], ticks[20], ticks[-1]))
 
 
 @pytest.mark.parametrize(
