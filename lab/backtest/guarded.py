@@ -37,101 +37,91 @@ def run_guarded(
     price, mark, last, day = tape
     lag, fee, slippage, cash = rates
     bars, n = price.shape
-    held, target, present, permitted = np.zeros(n), np.empty(n), np.empty(n), np.empty(n)
-    tradeable, keys, quantities = np.empty(n, dtype=np.bool_), np.empty(n + SPARE), np.empty(n)
-    codes, equity = np.empty((3, n + SPARE), dtype=np.int64), np.empty(returns.shape[0])
-    markets, ranks, sequence = codes[0], codes[1], codes[2]
+    held, worths, target, present = np.zeros(n), np.empty(n), np.empty(n), np.empty(n)
+    permitted, tradeable, quantities = np.empty(n), np.empty(n, dtype=np.bool_), np.empty(n)
+    keys, codes = np.empty(n + SPARE), np.empty((5, n + SPARE), dtype=np.int64)
+    flags, active, markets, ranks, sequence = codes[0], codes[1], codes[2], codes[3], codes[4]
+    equity = np.empty(returns.shape[0])
     others[:2] = 0.0
     done, today, start, mode = 0, -1, cash, NORMAL
     for t in range(lag, bars):
         decides = decided[t - lag] != NONE
         if not decides and (t + 1 == bars or day[t + 1] != day[t]):
             continue
-        value = _value(t, cash, held, mark)
+        count = _active(t - lag, weights, held, flags, active)
+        value = _value(t, count, cash, held, mark, active, worths)
         if day[t] != today:
             today, start, mode = day[t], value, NORMAL
         mode = mode_of(mode, value, start, plain.max_daily_loss)
         if not decides or not value > NOTHING:
             continue
-        _look(t, t - lag, weights, value, held, price, mark, target, present, tradeable)
-        permit_plain(target, present, tradeable, mode, plain, permitted, None)
-        moves = _moves(permitted, held, markets)
-        if moves == 0:
+        for k in range(count):
+            i = active[k]
+            present[k] = worths[k] / value
+            target[k], tradeable[k] = weights[t - lag, i], not np.isnan(price[t, i])
+        permit_plain(count, target, present, tradeable, mode, plain, permitted, None)
+        orders = _orders(t, count, permitted, value, worths, held, mark, active, keys, quantities, markets)
+        if orders == 0:
             continue
         value_bars(done, min(t, equity.shape[0]), cash, held, last, equity, others)
         done = t
-        orders = _orders(t, moves, permitted, value, held, mark, keys, quantities, markets)
         cash, notional, costs = fill(
             t, price, keys, markets, orders, ranks, sequence, quantities, held, cash, 0.0, 0.0, fee, slippage
         )
         note(t, notional, costs, others)
     value_bars(done, equity.shape[0], cash, held, last, equity, others)
-    growth[0] = (_value(bars - 1, cash, held, last) if bars > 0 else cash) / rates.cash
+    growth[0] = cash
+    for i in range(n if bars > 0 else 0):
+        growth[0] += held[i] * last[bars - 1, i]
+    growth[0] /= rates.cash
     relate(equity, rates.cash, returns, others)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _value(t: int, cash: float, held: Array, prices: Array) -> float:
+def _active(row: int, weights: Array, held: Array, flags: Codes, active: Codes) -> int:
+    """List the markets of which something is held or wanted; return how many."""
+    for i in range(held.shape[0]):
+        flags[i] = (weights[row, i] > 0.0) | (held[i] != 0.0)
+    count = 0
+    for i in range(held.shape[0]):
+        active[count] = i
+        count += flags[i]
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _value(t: int, count: int, cash: float, held: Array, mark: Array, active: Codes, worths: Array) -> float:
+    """Write what the active markets are worth at their marks; return the account's value."""
     value = cash
-    for i in range(held.shape[0]):
-        value += held[i] * prices[t, i]
+    for k in range(count):
+        worths[k] = held[active[k]] * mark[t, active[k]]
+        value += worths[k]
     return value
-
-
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _look(
-    t: int,
-    row: int,
-    weights: Array,
-    value: float,
-    held: Array,
-    price: Array,
-    mark: Array,
-    target: Array,
-    present: Array,
-    tradeable: Flags,
-) -> None:
-    """Write what is wanted, what is held as weights, and which markets have a price."""
-    # A loop for each, so that it runs in lanes: with too many arrays, overlaps are not looked for.
-    for i in range(held.shape[0]):
-        target[i] = weights[row, i]
-    for i in range(held.shape[0]):
-        present[i] = held[i] * mark[t, i] / value
-    for i in range(held.shape[0]):
-        tradeable[i] = not np.isnan(price[t, i])
-
-
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _moves(permitted: Array, held: Array, markets: Codes) -> int:
-    """List the markets that may trade; return how many. To want nothing where nothing is held is no order."""
-    moves = 0
-    for i in range(held.shape[0]):
-        markets[moves] = i
-        moves += (not np.isnan(permitted[i])) & ((permitted[i] != 0.0) | (held[i] != 0.0))
-    return moves
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _orders(
     t: int,
-    moves: int,
+    count: int,
     permitted: Array,
     value: float,
+    worths: Array,
     held: Array,
     mark: Array,
+    active: Codes,
     keys: Array,
     quantities: Array,
     markets: Codes,
 ) -> int:
     """Write keys and markets of the orders and the quantity of each market; return how many orders there are.
 
-    Where there is no price to trade at, no weight is permitted.
+    Where there is no price to trade at, no weight is permitted; NaN is no order.
     """
     orders = 0
-    for k in range(moves):
-        i = markets[k]
-        worth = permitted[i] * value
+    for k in range(count):
+        i = active[k]
+        worth = permitted[k] * value
         quantities[i] = worth / mark[t, i] - held[i]
-        keys[orders], markets[orders] = worth - held[i] * mark[t, i], i
+        keys[orders], markets[orders] = worth - worths[k], i
         orders += abs(quantities[i]) > NOTHING
     return orders

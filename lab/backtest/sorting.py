@@ -11,7 +11,6 @@ __all__ = ["SPARE", "sort"]
 
 # Places that the arrays of `sort` have beyond their longest content.
 SPARE = 8
-_FEW = 5
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
@@ -20,19 +19,16 @@ def sort(keys: Array, count: int, ranks: Codes, sequence: Codes) -> None:
 
     `keys` and `ranks` need ``SPARE`` places more than `count`; those of `keys` are overwritten.
     """
-    many = count >= _FEW
+    _rank(keys, count, ranks)
     total = 0
-    _rank(keys, count if many else 0, ranks)
-    for i in range(count if many else 0):
+    for i in range(count):
         total += ranks[i]
-    # The number of smaller keys is the order unless two keys are equal. Loops of no turns rather than
-    # branches: compiled code then counts no references to the arrays.
-    ranked = many and total == count * (count - 1) // 2
-    for i in range(count if ranked else 0):
-        sequence[ranks[i]] = i
-    for i in range(0 if ranked else count):
-        place = i
-        while place > 0 and keys[sequence[place - 1]] > keys[i]:
+    # The number of smaller keys is the order unless two keys are equal. One loop for both cases: compiled
+    # code then counts no references to the arrays.
+    ranked = total == count * (count - 1) // 2
+    for i in range(count):
+        place = ranks[i] if ranked else i
+        while not ranked and place > 0 and keys[sequence[place - 1]] > keys[i]:
             sequence[place] = sequence[place - 1]
             place -= 1
         sequence[place] = i
@@ -42,7 +38,7 @@ def sort(keys: Array, count: int, ranks: Codes, sequence: Codes) -> None:
 def _rank(keys: Array, count: int, ranks: Codes) -> None:
     # Eight keys at a time stay in registers and are compared without a branch: random orders make every
     # branch of a sort a coin toss.
-    for i in range(count, count + SPARE if count > 0 else 0):
+    for i in range(count, count + SPARE):
         keys[i] = np.inf
     for b in range(0, count, 8):
         k0, k1, k2, k3 = keys[b], keys[b + 1], keys[b + 2], keys[b + 3]

@@ -89,6 +89,7 @@ def mode_of(mode: int, equity: float, day_start_equity: float, max_daily_loss: f
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def permit_plain(
+    count: int,
     target: Array,
     weights: Array,
     tradeable: Flags,
@@ -101,6 +102,9 @@ def permit_plain(
 
     Parameters
     ----------
+    count : int
+        Markets, which come first in the arrays. One that nothing is held and nothing is wanted of may be left
+        out: it changes nothing for the others.
     target, weights : ndarray of float64, shape (N,)
         Wanted and present weights.
     tradeable : ndarray of bool, shape (N,)
@@ -110,21 +114,27 @@ def permit_plain(
     plain : Plain
         Figures to enforce.
     """
-    cap(target, weights, tradeable, plain, permitted, reasons)
-    for i in range(target.shape[0] if mode != NORMAL else 0):
+    cap(count, target, weights, tradeable, plain, permitted, reasons)
+    for i in range(count if mode != NORMAL else 0):
         only_reduce(weights, i, _HALTED if mode == HALTED else _DAILY_LOSS, permitted, reasons)
-    hold_small_changes(weights, plain, permitted, reasons)
-    fit_buys(weights, plain, permitted, reasons)
+    hold_small_changes(count, weights, plain, permitted, reasons)
+    fit_buys(count, weights, plain, permitted, reasons)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def cap(
-    target: Array, weights: Array, tradeable: Flags, plain: Plain, permitted: Array, reasons: Codes | None
+    count: int,
+    target: Array,
+    weights: Array,
+    tradeable: Flags,
+    plain: Plain,
+    permitted: Array,
+    reasons: Codes | None,
 ) -> None:
     """Start `permitted` and `reasons` from the targets: the cap of one market, then of all together."""
     kept = 0.0
     wanted = 0.0
-    for i in range(target.shape[0]):
+    for i in range(count):
         keeps = np.isnan(target[i])
         lacks = (not keeps) & (not tradeable[i])
         over = target[i] > plain.max_position
@@ -137,7 +147,7 @@ def cap(
             reasons[i] = _UNTRADEABLE if lacks else (_MAX_POSITION if over else 0)
     exceeds = kept + wanted > plain.max_exposure + ROUNDING and wanted > 0.0
     factor = max(plain.max_exposure - kept, 0.0) / wanted if exceeds else 1.0
-    for i in range(target.shape[0] if exceeds else 0):
+    for i in range(count if exceeds else 0):
         if permitted[i] > 0.0:
             permitted[i] *= factor
             if reasons is not None:
@@ -202,10 +212,12 @@ def count(state: RiskState, limits: Limits, permitted: Array, reasons: Codes) ->
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def hold_small_changes(weights: Array, plain: Plain, permitted: Array, reasons: Codes | None) -> None:
+def hold_small_changes(
+    count: int, weights: Array, plain: Plain, permitted: Array, reasons: Codes | None
+) -> None:
     """Keep what would change by less than the band, or too little to be worth an order; exits pass."""
     dust = max(plain.min_order, NEGLIGIBLE)
-    for i in range(permitted.shape[0]):
+    for i in range(count):
         change = abs(permitted[i] - weights[i])
         stays = permitted[i] != 0.0
         banded, small = stays & (change < plain.rebalance_band), stays & (change < dust)
@@ -215,12 +227,12 @@ def hold_small_changes(weights: Array, plain: Plain, permitted: Array, reasons: 
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def fit_buys(weights: Array, plain: Plain, permitted: Array, reasons: Codes | None) -> None:
+def fit_buys(count: int, weights: Array, plain: Plain, permitted: Array, reasons: Codes | None) -> None:
     """Scale all buys by one factor, so that room and cash are enough for them and for all costs."""
     invested = 0.0
     sold = 0.0
     bought = 0.0
-    for i in range(permitted.shape[0]):
+    for i in range(count):
         change = permitted[i] - weights[i]
         invested += weights[i]
         bought += change if change > 0.0 else 0.0
@@ -230,15 +242,15 @@ def fit_buys(weights: Array, plain: Plain, permitted: Array, reasons: Codes | No
     needed = bought * (1.0 + plain.cost_rate)
     crowded = bought > 0.0 and bought > room + ROUNDING
     factor = max(room, 0.0) / bought if crowded else 1.0
-    _scale_buys(crowded, factor, _MAX_EXPOSURE, weights, plain, permitted, reasons)
+    _scale_buys(count if crowded else 0, factor, _MAX_EXPOSURE, weights, plain, permitted, reasons)
     short = bought > 0.0 and factor > 0.0 and factor * needed > cash + ROUNDING
     rest = max(cash - ROUNDING, 0.0) / needed / factor if short else 1.0
-    _scale_buys(short, rest, _CASH, weights, plain, permitted, reasons)
+    _scale_buys(count if short else 0, rest, _CASH, weights, plain, permitted, reasons)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _scale_buys(
-    acts: bool,
+    count: int,
     factor: float,
     reason: int,
     weights: Array,
@@ -247,7 +259,7 @@ def _scale_buys(
     reasons: Codes | None,
 ) -> None:
     dust = max(plain.min_order, NEGLIGIBLE)
-    for i in range(permitted.shape[0] if acts else 0):
+    for i in range(count):
         change = permitted[i] - weights[i]
         if change > 0.0:
             small = factor * change < dust

@@ -103,7 +103,8 @@ def step_into(target: Array, state: RiskState, limits: Limits, permitted: Array,
         mode = _with_layers(target, state, limits, permitted, reasons)
     else:
         mode = mode_of(state.mode, state.equity, state.day_start_equity, limits.max_daily_loss)
-        permit_plain(target, state.weights, state.tradeable, mode, plain_of(limits), permitted, reasons)
+        n, plain = target.shape[0], plain_of(limits)
+        permit_plain(n, target, state.weights, state.tradeable, mode, plain, permitted, reasons)
     return RiskState(
         state.equity,
         state.weights,
@@ -155,7 +156,7 @@ def _with_layers(target: Array, state: RiskState, limits: Limits, permitted: Arr
             elif not kept[i] and np.isnan(permitted[i]) and asked[i] < state.weights[i]:
                 kept[i], asked[i], noted[i], again = True, np.nan, reasons[i], True
     attribute(kept, cells, state.sleeves)
-    fit_buys(state.weights, plain_of(limits), permitted, reasons)
+    fit_buys(n, state.weights, plain_of(limits), permitted, reasons)
     return mode
 
 
@@ -189,7 +190,7 @@ def _permit(
             # Cut to what is held is what is held.
             if cuts[i] != 0 and abs(asked[i] - state.weights[i]) <= ROUNDING:
                 asked[i] = state.weights[i]
-    cap(asked, state.weights, state.tradeable, plain_of(limits), permitted, reasons)
+    cap(n, asked, state.weights, state.tradeable, plain_of(limits), permitted, reasons)
     for i in range(n):
         reasons[i] |= cuts[i]
 
@@ -207,7 +208,7 @@ def _stop(stop: int, entry: int, state: RiskState, limits: Limits, permitted: Ar
         no_entries(state, entry, permitted, reasons)
     limit_trades(state, limits, permitted, reasons)
     count(state, limits, permitted, reasons)
-    hold_small_changes(state.weights, plain_of(limits), permitted, reasons)
+    hold_small_changes(permitted.shape[0], state.weights, plain_of(limits), permitted, reasons)
 
 
 @njit(cache=True, nogil=True)
