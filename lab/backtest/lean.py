@@ -138,6 +138,29 @@ def rebalance(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _aim(
+    weight: float,
+    worth: float,
+    price: float,
+    mark: float,
+    cash: float,
+    held: float,
+    fee: float,
+    slippage: float,
+) -> tuple[float, float, float, float]:
+    """Trade one market to `weight` of `worth`; return cash, position, notional and costs."""
+    if np.isnan(price) or not worth > NOTHING:
+        return cash, held, 0.0, 0.0
+    # The same as below, known before a division is done.
+    if weight == 0.0:
+        return order(-held, price, cash, held, fee, slippage)
+    quantity = weight * worth / mark - held
+    if abs(quantity) > NOTHING:
+        return order(quantity, price, cash, held, fee, slippage)
+    return cash, held, 0.0, 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _rows(decided: Codes, rows: int) -> tuple[Codes, int]:
     """List the first `rows` rows that decide anything, without a branch on each; return their number too."""
     when, count = np.empty(max(rows, 0) + 1, dtype=np.int64), 0
@@ -180,13 +203,11 @@ def run_shared(
                 t, price, mark, weights, row, value, held, cash, fee, slippage, floats, codes
             )
             note(t, notional, costs, others)
-        elif value > NOTHING:
-            quantity = weights[row, only] * value / mark[t, only] - held[only]
-            if abs(quantity) > NOTHING and not np.isnan(price[t, only]):
-                cash, held[only], notional, costs = order(
-                    quantity, price[t, only], cash, held[only], fee, slippage
-                )
-                note(t, notional, costs, others)
+        elif only != MANY:
+            cash, held[only], notional, costs = _aim(
+                weights[row, only], value, price[t, only], mark[t, only], cash, held[only], fee, slippage
+            )
+            note(t, notional, costs, others)
     value_bars(done, equity.shape[0], cash, held, last, equity, others)
     value = cash
     for i in range(n if bars > 0 else 0):
@@ -276,18 +297,6 @@ def _markets(weights: Array, row: int, only: int, which: NDArray[np.uintp]) -> i
     return count
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _aim(
-    weight: float, price: float, mark: float, cash: float, held: float, fee: float, slippage: float
-) -> tuple[float, float, float, float]:
-    """Trade an account of one market to `weight`; return cash, position, notional and costs."""
-    worth = cash + held * mark
-    quantity = weight * worth / mark - held
-    if worth > NOTHING and abs(quantity) > NOTHING and not np.isnan(price):
-        return order(quantity, price, cash, held, fee, slippage)
-    return cash, held, 0.0, 0.0
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def run_alone(
     tape: Tape, weights: Array, decided: Codes, rates: Rates, returns: Array, others: Array, growth: Array
@@ -308,8 +317,9 @@ def run_alone(
         done = t
         for j in range(_markets(weights, row, decided[row], which)):
             i = which[j]
+            worth = cash[i] + held[i] * mark[t, i]
             cash[i], held[i], notional[i], costs[i] = _aim(
-                weights[row, i], price[t, i], mark[t, i], cash[i], held[i], fee, slippage
+                weights[row, i], worth, price[t, i], mark[t, i], cash[i], held[i], fee, slippage
             )
     _close_alone(done, returns.shape[0], cash, held, last, value, before, notional, costs, returns, others)
     for i in range(n):

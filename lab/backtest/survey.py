@@ -50,15 +50,16 @@ def survey(weights: Array, waits: Flags, warm_up: int, largest_sum: float, decid
     rows, crowded = 0, 0
     # One market needs no loop over markets, which would cost more than what is in it.
     single = weights.reshape(-1)[: weights.shape[0] if weights.shape[1] == 1 else 0]
+    many = weights[single.shape[0] :]
     for t in range(single.shape[0]):
         acts = (single[t] == single[t]) & (t >= warm_up) & (not waits[t])
         decided[t] = 0 if acts else NONE
         rows += acts
-    for t in range(single.shape[0], weights.shape[0]):
+    for t in range(many.shape[0]):
         # Number of markets above the lower 32 bits, sum of their places in them.
         found = 0
-        for i in range(weights.shape[1]):
-            found += -int(weights[t, i] == weights[t, i]) & (_ONE + i)
+        for i in range(many.shape[1]):
+            found += -int(many[t, i] == many[t, i]) & (_ONE + i)
         some, places = found >> 32, found & (_ONE - 1)
         acts = (some > 0) & (t >= warm_up) & (not waits[t])
         decided[t] = (places if some == 1 else MANY) if acts else NONE

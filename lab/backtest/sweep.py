@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from lab.backtest.batch import Batch, metric_columns
-from lab.backtest.deciding import Decider, Job
+from lab.backtest.deciding import Decider
 from lab.backtest.grid import Grid, ParameterSets
 from lab.backtest.layout import Array
 from lab.backtest.metrics import METRICS
@@ -84,6 +84,15 @@ def sweep(
         If a parameter set or a metric is not understood, or the memory is too small for a single set.
     WeightError
         If a set's weights cannot be held.
+
+    Examples
+    --------
+    >>> from lab.data.synthetic import synthetic_market
+    >>> from lab.strategies import TimeSeriesMomentum
+    >>> panel = Panel.from_frame(synthetic_market(markets=2, bars=300, timeframe="1d", seed=3))
+    >>> grid = {"lookback_window": [30, 60], "vol_window": [20]}
+    >>> sweep(TimeSeriesMomentum(), grid, panel, costs=Costs(), metrics=("sharpe", "turnover")).shape
+    (2, 4)
     """
     prepared = Sweep(
         strategy,
@@ -184,8 +193,7 @@ class Sweep:
         accounts = self._batch.accounts
         values = np.empty((len(self.metrics), len(places) * accounts))
         done = 0
-        jobs = (self._job(place) for place in places)
-        for rows in in_threads(self._run, jobs, workers=self.workers, chunk=self._together):
+        for rows in in_threads(self._run, places, workers=self.workers, chunk=self._together):
             values[:, done : done + len(rows)] = rows.T
             done += len(rows)
             if progress is not None:
@@ -198,16 +206,14 @@ class Sweep:
             parameters["market"] = pl.Series(markets * len(places), dtype=pl.String)
         return pl.DataFrame({**parameters, **dict(zip(self.metrics, values, strict=True))})
 
-    def _job(self, index: int) -> Job:
-        return self._decider.job(index, self.sets.params(index))
-
-    def _run(self, jobs: list[Job]) -> Array:
+    def _run(self, places: list[int]) -> Array:
+        jobs = (self._decider.job(place, self.sets.params(place)) for place in places)
         decisions = (self._decider.decide(job) for job in jobs)
         if self._observe is None:
-            return self._batch.figures(decisions, len(jobs))[:, self._columns]
-        returns = np.empty((len(jobs), len(self._panel)))
-        rows = self._batch.figures(decisions, len(jobs), returns)[:, self._columns]
-        self._observe([job.place for job in jobs], returns)
+            return self._batch.figures(decisions, len(places))[:, self._columns]
+        returns = np.empty((len(places), len(self._panel)))
+        rows = self._batch.figures(decisions, len(places), returns)[:, self._columns]
+        self._observe(places, returns)
         return rows
 
 

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 __all__ = ["Progress", "in_threads", "thread_count"]
@@ -25,7 +25,8 @@ def in_threads(
 ) -> Iterator[Any]:
     """Yield ``run(chunk)`` for chunks of `jobs`, in order; few chunks are under way at any time.
 
-    Jobs are made by the calling thread while the others work; the last few are shared out.
+    Jobs are taken by the calling thread while the others work; the last few are shared out, and one on its own
+    is done at once.
     """
     threads = thread_count(workers)
     source = iter(jobs)
@@ -33,6 +34,11 @@ def in_threads(
         while part := list(islice(source, chunk)):
             yield run(part)
         return
+    first = list(islice(source, chunk))
+    if len(first) == 1 and chunk > 1:
+        yield run(first)
+        return
+    source = chain(first, source)
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Any]] = deque()
         while part := list(islice(source, chunk)):

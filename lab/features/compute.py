@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from collections.abc import Iterable, Iterator
@@ -29,6 +30,8 @@ _PIECE_CELLS: Final = 1 << 17
 _WARM_UP_SHARE: Final = 4
 # Fewer cells than this are done before a second thread has started.
 _THREADED_CELLS: Final = 1 << 22
+# Arrays of more cells than this are given back to the system when they are freed.
+_RETURNED_CELLS: Final = 1 << 14
 # Below the 32 MB that the C library's allocator would keep at most.
 _KEPT_CELLS: Final = 1 << 21
 
@@ -91,7 +94,7 @@ def compute(panel: Panel, features: Iterable[Feature], *, workers: int | None = 
                 columns[column] = _column(panel, column, feature)
     values: dict[str | Feature, Array] = {feature: np.empty(panel.shape) for feature in wanted}
     threads = _threads(panel, wanted) if workers is None else workers
-    if panel.shape[0] * panel.shape[1] > _PIECE_CELLS:
+    if panel.shape[0] * panel.shape[1] > _RETURNED_CELLS:
         _keep_freed_memory()
 
     def fill(piece: _Piece) -> None:
@@ -149,8 +152,9 @@ def _threads(panel: Panel, wanted: tuple[Feature, ...]) -> int:
     return len(os.sched_getaffinity(0)) if cells >= _THREADED_CELLS else 1
 
 
+@functools.cache
 def _keep_freed_memory() -> None:
-    """Have the allocator keep the arrays of one piece for the next one.
+    """Have the allocator keep the arrays of one feature, and of what is made of it, for the next.
 
     The GNU C library gives every larger block back to the system, and gets it again page by page, which costs
     more than the kernels do. Freeing one block (never touched) raises the size that it calls large.
