@@ -18,17 +18,27 @@ class Canaries:
     ----------
     texts : int
         How many texts were looked through.
+    masked : int
+        How often something was masked in them: they are those in which a secret would stand.
     found : list of str
         Where the key or the secret stood.
+
+    Examples
+    --------
+    >>> canaries = Canaries()
+    >>> canaries.look("log", f"signature=[redacted] for {KEY}".encode())
+    >>> canaries.texts, canaries.masked, canaries.found
+    (1, 1, ['canaryKEY… in log'])
     """
 
     def __init__(self) -> None:
-        self.texts = 0
+        self.texts = self.masked = 0
         self.found: list[str] = []
 
     def look(self, name: str, text: bytes) -> None:
         """Look through one text."""
         self.texts += 1
+        self.masked += text.count(b"[redacted]")
         self.found += [f"{word[:9]}… in {name}" for word in (KEY, SECRET) if word.encode() in text]
 
     def look_through(self, paths: Iterable[Path]) -> None:

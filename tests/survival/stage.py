@@ -231,7 +231,11 @@ def played(show: Show, stage: Stage, options: argparse.Namespace) -> dict[str, A
         "cases": cases,
         "failed": len(failed),
         "seed": options.seed,
-        "canaries": {"texts": stage.canaries.texts, "found": len(stage.canaries.found)},
+        "canaries": {
+            "texts": stage.canaries.texts,
+            "masked": stage.canaries.masked,
+            "found": len(stage.canaries.found),
+        },
         "seconds": round(time.monotonic() - started),
         **stage.facts,
         "alerts": len(stage.sent.read_text().splitlines()),
