@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -50,6 +51,7 @@ SHORT: dict[str, list[str]] = {
 }
 # The bridge that sends an unclear order again: where it does not fail, the rest proves nothing.
 NAIVE = "naive"
+FILES = "damaged_files"
 
 
 def in_short(names: list[str], seed: int) -> Iterator[dict[str, Any]]:
@@ -69,9 +71,21 @@ def in_short(names: list[str], seed: int) -> Iterator[dict[str, Any]]:
 def in_full(names: list[str], seed: int) -> Iterator[dict[str, Any]]:
     """Yield the documents of whole shows, each on a stage of its own."""
     for name in names:
-        show = SHOWS[name]
-        with staged(**show.staging) as stage:
-            yield {"show": name, **played(show, stage, show.parser().parse_args(["--seed", str(seed)]))}
+        if name == NAIVE:
+            for caught in ("exactly_once", "every_fault"):
+                yield {"show": name, **_alone(SHOWS[caught], ["--naive", "--cases", "25"], seed)}
+        elif name == FILES:
+            # In a process of its own: it starts threads, after which nobody may fork.
+            command = [sys.executable, "-m", f"tests.survival.{FILES}", "--seed", str(seed)]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+            yield from ({"show": name, **json.loads(line)} for line in done.stdout.splitlines())
+        else:
+            yield {"show": name, **_alone(SHOWS[name], [], seed)}
+
+
+def _alone(show: Show, arguments: list[str], seed: int) -> dict[str, Any]:
+    with staged(**show.staging) as stage:
+        return played(show, stage, show.parser().parse_args([*arguments, "--seed", str(seed)]))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,17 +95,17 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SHOWS)}")
+    made.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join((*SHOWS, NAIVE, FILES))}")
     made.add_argument("--short", action="store_true", help="a few cases of each")
     made.add_argument("--seed", type=int, default=7)
     options = made.parse_args(arguments)
-    known = SHORT if options.short else SHOWS
+    known = list(SHORT) if options.short else [*SHOWS, NAIVE, FILES]
     unknown = sorted(set(options.names) - set(known))
     if unknown:
         made.error(f"{unknown[0]}: expected one of {', '.join(known)}")
     play = in_short if options.short else in_full
     bad = 0
-    for document in play(options.names or list(known), options.seed):
+    for document in play(options.names or known, options.seed):
         bad += is_bad(document) != (document["show"] == NAIVE)
         sys.stdout.write(json.dumps(document) + "\n")
         sys.stdout.flush()

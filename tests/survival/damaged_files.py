@@ -241,6 +241,7 @@ def counted(kind: str, folder: Path, *, cases: int, seed: int) -> dict[str, Any]
         "refused": counts[REFUSED],
         "canaries": {"texts": canaries.texts, "found": len(canaries.found)},
         "failures": dict(list(failures.items())[:10]),
+        "leaks": canaries.found[:10],
     }
 
 
