@@ -114,7 +114,9 @@ def _holds(panel: Panel) -> tuple[NDArray[np.bool_], NDArray[np.bool_], bool]:
     """Return which bars were received, which rows wait for one, and whether all were received."""
     name = RECEIVED["close"]
     there = ~np.isnan(panel[name] if name in panel.fields else panel["close"])
+    complete = bool(there.all())
     waits = np.zeros(len(panel), dtype=np.bool_)
-    waits[1:] = (there[:-1] & ~there[1:]).any(axis=1)
+    if not complete:
+        waits[1:] = (there[:-1] & ~there[1:]).any(axis=1)
     there.flags.writeable = False
-    return there, waits, bool(there.all())
+    return there, waits, complete

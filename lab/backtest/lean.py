@@ -229,9 +229,9 @@ def value_bars(
 ) -> None:
     """Write the equity of bars ``start … stop - 1``, between which nothing is traded."""
     # Loops of no turns rather than branches: compiled code then counts no references to the arrays.
-    single = held.shape[0] == 1
+    single, quantity = held.shape[0] == 1, held[0] if held.shape[0] > 0 else 0.0
     for t in range(start, stop if single else start):
-        equity[t] = cash + held[0] * last[t, 0]
+        equity[t] = cash + quantity * last[t, 0]
     for t in range(stop if single else start, stop):
         value = cash
         for i in range(held.shape[0]):

@@ -25,7 +25,7 @@ def in_threads(
 ) -> Iterator[Any]:
     """Yield ``run(chunk)`` for chunks of `jobs`, in order; few chunks are under way at any time.
 
-    Jobs are taken by the calling thread while the others work; the last few are shared out, and one on its own
+    Jobs are taken by the calling thread while the others work; the last few are shared out, and one alone
     is done at once.
     """
     threads = thread_count(workers)
