@@ -21,8 +21,8 @@ from lab.strategies import Portfolio, load_portfolio
 
 __all__ = ["WEIGHT_TOLERANCE", "compare"]
 
-# A hundredth of a percent of equity: what rounded quantities make of a weight that a limit scales.
-WEIGHT_TOLERANCE: Final = 1e-4
+# A tenth of a percent of equity: what costs make of a weight that are taken in another coin than modelled.
+WEIGHT_TOLERANCE: Final = 1e-3
 _SHOWN: Final = 20
 _YEAR_SECONDS: Final = 365 * 86_400
 
