@@ -40,7 +40,7 @@ def test_a_few_cases_of_everything_lose_and_double_nothing(tally: Tally) -> None
     assert [document["failures"] for document in documents.values()] == [{}] * len(documents)
     assert code == 0
     # What was looked through is where keys would stand.
-    assert all(document["canaries"]["masked"] > 100 for document in documents.values())
+    assert all(document["canaries"]["masked"] > 20 for document in documents.values())
     # Otherwise nothing was tried.
     assert documents["chaos"]["exit_codes"].get("4", 0) > 0
     assert documents["chaos"]["orders"] > 0
