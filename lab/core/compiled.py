@@ -33,7 +33,11 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Any:
         before = config.CACHE_DIR
-        config.CACHE_DIR = _folder(sys.modules[function.__module__].__file__ or "", before)
+        folder = _folder(sys.modules[function.__module__].__file__ or "", before)
+        if folder is None:
+            # Where nothing can be written, compiling every time beats not running.
+            return numba.njit(**{**options, "cache": False})(function)
+        config.CACHE_DIR = folder
         try:
             return numba.njit(**options)(function)
         finally:
@@ -84,8 +88,11 @@ def _source(path: Path) -> bytes:
 
 
 @functools.cache
-def _folder(file: str, chosen: str) -> str:
-    """Return the cache folder of a module, below `chosen` where the user chose one (NUMBA_CACHE_DIR)."""
+def _folder(file: str, chosen: str) -> str | None:
+    """Return the cache folder of a module, below `chosen` where the user chose one (NUMBA_CACHE_DIR).
+
+    None where none can be written.
+    """
     if not Path(file).is_relative_to(_PACKAGE):
         return chosen
     digest = source_digest(Path(file))[:20]
@@ -98,4 +105,4 @@ def _folder(file: str, chosen: str) -> str:
             continue
         if os.access(folder, os.W_OK):
             return str(folder)
-    return chosen
+    return None

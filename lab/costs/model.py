@@ -156,6 +156,11 @@ class Costs:
         ------
         ConfigError
             If there is no such preset.
+
+        Examples
+        --------
+        >>> Costs.preset("base").fee_bps, Costs.preset("base").slippage_bps
+        (10.0, 5.0)
         """
         if name not in _PRESETS:
             raise ConfigError(f"costs: no preset {name!r}; presets are {', '.join(_PRESETS)}")

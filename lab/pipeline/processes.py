@@ -125,7 +125,7 @@ def serve_mlflow(root: Path, port: int, *, announce: Callable[[str], None] = lam
 
 
 def _in_foreground(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
-    """Run a server until it ends, or until Ctrl-C or SIGTERM, which take it and its own children along."""
+    """Run a server until it ends; Ctrl-C and SIGTERM take it and its own children along, which is 0."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -145,6 +145,7 @@ def _in_foreground(command: Sequence[str], environment: Mapping[str, str] | None
                     server.wait(timeout=_STOP_SECONDS)
                 if server.poll() is None:
                     os.killpg(server.pid, signal.SIGKILL)
-            return server.wait()
+                return 0
+            return server.returncode
     finally:
         signal.signal(signal.SIGTERM, before)

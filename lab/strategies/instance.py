@@ -264,6 +264,18 @@ def load(path: Path | str) -> StrategyInstance:
     ------
     ConfigError
         If the file cannot be read, or with one line ``file:line: key: …`` per fault in it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "tsm.yaml"
+    >>> _ = file.write_text(
+    ...     "{family: time_series_momentum, strategy_id: tsm_btc, version: 1.0.0, timeframe: 1d, "
+    ...     "markets: [{exchange: binance, symbol: BTC/USDT}], parameters: {lookback_window: 90}}"
+    ... )
+    >>> instance = load(file)
+    >>> instance.markets, instance.timeframe.name, instance.lookback
+    (('binance:BTC/USDT',), '1d', 91)
     """
     text = read_text(Path(path), "strategy instance")
     if re.search(r"^portfolio_id\s*:", text, re.MULTILINE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,10 +42,17 @@ def package(tmp_path: Path) -> Path:
     return folder
 
 
-def run(package: Path) -> int:
+def run(package: Path, **variables: str) -> int:
     code = "from lab.caller import run; print(run(3))"
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=package.parent, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command,
+        cwd=package.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **variables},
+    )
     return int(done.stdout)
 
 
@@ -52,6 +60,10 @@ def test_a_change_in_another_file_compiles_the_caller_again(package: Path) -> No
     assert run(package) == 6
     (package / "rule.py").write_text(RULE.format(factor=5))
     assert run(package) == 15
+
+
+def test_without_a_folder_for_caches_kernels_still_run(package: Path) -> None:
+    assert run(package, NUMBA_CACHE_DIR="/dev/null/nothing-can-be-made-here") == 6
 
 
 def test_the_digest_follows_imports_of_every_form(package: Path) -> None:
