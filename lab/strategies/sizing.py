@@ -22,7 +22,7 @@ def equal_share(markets: int) -> float:
     return 1.0 / markets
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def volatility_scale(volatility: float, target: float) -> float:
     """Return the fraction of its share that a market gets so that its volatility is at most `target`.
 
@@ -46,9 +46,8 @@ def volatility_scale(volatility: float, target: float) -> float:
     >>> volatility_scale(0.8, 0.4), volatility_scale(0.2, 0.4)
     (0.5, 1.0)
     """
-    if volatility <= target:
-        return 1.0
-    return target / volatility
+    scaled = target / volatility if volatility != 0.0 else 1.0
+    return 1.0 if volatility <= target else scaled
 
 
 @njit(cache=True, nogil=True)

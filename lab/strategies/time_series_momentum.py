@@ -36,7 +36,7 @@ class TimeSeriesMomentumParameters(Parameters):
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def core(
     past_return: Array,
     realised: Array,
@@ -50,12 +50,12 @@ def core(
     weights = np.empty((rows, columns))
     for t in range(rows):
         for i in range(columns):
-            if np.isnan(past_return[t, i]) or np.isnan(realised[t, i]):
-                weights[t, i] = np.nan
-            elif past_return[t, i] > threshold and realised[t, i] <= max_volatility:
-                weights[t, i] = share * volatility_scale(realised[t, i], target_volatility)
-            else:
-                weights[t, i] = 0.0
+            # Without branches: which markets rise is a coin toss, and a wrong guess costs more than a division.
+            change, moved = past_return[t, i], realised[t, i]
+            size = share * volatility_scale(moved, target_volatility)
+            held = (change > threshold) & (moved <= max_volatility)
+            unknown = np.isnan(change) | np.isnan(moved)
+            weights[t, i] = np.nan if unknown else (size if held else 0.0)
     return weights
 
 
