@@ -50,7 +50,7 @@ def core(
     weights = np.empty((rows, columns))
     for t in range(rows):
         for i in range(columns):
-            # Without branches: which markets rise is a coin toss, and a wrong guess costs more than a division.
+            # Without branches: who rises is a coin toss, and a wrong guess costs more than a division.
             change, moved = past_return[t, i], realised[t, i]
             size = share * volatility_scale(moved, target_volatility)
             held = (change > threshold) & (moved <= max_volatility)

@@ -25,9 +25,10 @@ class Mutant:
 
 K, L, V = "lab.backtest.kernel", "lab.backtest.lean", "lab.backtest.vectorbt_engine"
 F, P, N = "lab.backtest.friction", "lab.backtest.prices", "lab.backtest.lanes"
+G = "lab.backtest.guarded"
 MUTANTS = (
-    Mutant("buys before sells", "lab.backtest.sorting", "keys[sequence[place - 1]] > keys[i]", "keys[sequence[place - 1]] < keys[i]"),
-    Mutant("ranks turned round", "lab.backtest.sorting", "sequence[ranks[i]] = i", "sequence[count - 1 - ranks[i]] = i"),
+    Mutant("buys before sells", "lab.backtest.sorting", "place = ranks[i] if ranked", "place = count - 1 - ranks[i] if ranked"),
+    Mutant("equal orders turned round", "lab.backtest.sorting", "keys[sequence[place - 1]] > keys[i]", "keys[sequence[place - 1]] >= keys[i]"),
     Mutant("fee of a buy forgotten", K, "rest = subtract(cash, notional + paid)", "rest = subtract(cash, notional)"),
     Mutant("fee of a sell forgotten", K, "cash += subtract(traded * price, paid)", "cash += traded * price"),
     Mutant("slippage of a buy gained", K, "price = reference * (1.0 + terms.slippage)", "price = reference * (1.0 - terms.slippage)"),
@@ -54,6 +55,9 @@ MUTANTS = (
     Mutant("lanes: buys that do not fit", N, "exact = ((rest if amount < 0.0 else flow) > max(least, NOTHING)) | (amount == 0.0)", "exact = True"),
     Mutant("lanes: orders of the same size", N, "twice = (key == keys", "twice = (key != key) & (key == keys"),
     Mutant("lanes: one bar too late", N, "wanted, row, value, held, rates.slippage", "wanted, max(row - 1, 0), value, held, rates.slippage"),
+    Mutant("guarded: no loss is seen between decisions", G, "if not decides and (t + 1 == bars or day[t + 1] != day[t]):", "if not decides:"),
+    Mutant("guarded: what is no longer wanted is forgotten", G, "(weights[row, i] > 0.0) | (held[i] != 0.0)", "weights[row, i] > 0.0"),
+    Mutant("guarded: the mode of yesterday", G, "today, start, mode = day[t], value, NORMAL", "today, start = day[t], value"),
     Mutant("frictions: remainder forgotten", F, "goal[i] = aim if status in (VOLUME_SHORT, NO_VOLUME) else np.nan", "goal[i] = np.nan"),
     Mutant("frictions: tick in favour", F, "math.ceil(price / tick - _ROUNDING) if side == BUY", "math.floor(price / tick) if side == BUY"),
     Mutant("frictions: linear impact", F, "math.sqrt(min(traded / volume, 1.0) if volume > 0.0 else 1.0)", "(min(traded / volume, 1.0) if volume > 0.0 else 1.0)"),
@@ -115,6 +119,7 @@ def check(vectorbt: bool) -> None:
         limited = fused_account(case, limits=limits)
         assert difference(equity_of(limited), oracle_account(case, limits=limits).equity, case.cash) <= 1e-9
         _check_lean(case, trace)
+        _check_guarded(case, limits)
         _check_frictions(case)
     for case in ties():
         _check_lean(case, fused_account(case))
@@ -159,6 +164,25 @@ def _check_lean(case, trace) -> None:
         survey(own, np.zeros(bars, dtype=bool), 0, 1.0, rows)
         lean.run_shared(part, own, rows, rates, *one)
         assert one[0][:, 0].tolist() == wide[0][:, i].tolist()
+
+
+def _check_guarded(case, limits) -> None:
+    import numpy as np
+
+    from lab.backtest import ExecutionPrices, simulate_weights
+    from lab.backtest.batch import Batch
+    from tests.oracle.engines import costs_of
+    from tests.oracle.portfolios import panel_of
+
+    weights = case.weights.view()
+    weights.flags.writeable = False
+    for frame in ("1d", "6h"):
+        prices = ExecutionPrices.from_panel(panel_of(case.opens, case.closes, frame))
+        given = {"costs": costs_of(case), "limits": limits, "cash": case.cash, "lag": 1}
+        batch = Batch.of(prices, metrics=["sharpe"], **given)
+        kept = np.empty((1, len(prices)))
+        batch.figures([batch.survey(weights, None, 0)], 1, kept)
+        assert kept[0].tolist() == simulate_weights(prices, weights, **given).bars.returns.tolist()
 
 
 def _check_frictions(case) -> None:
