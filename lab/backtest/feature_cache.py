@@ -9,7 +9,7 @@ from lab.backtest.layout import Array
 from lab.core.errors import ConfigError
 from lab.core.feature import Feature
 from lab.core.panel import Panel
-from lab.features import compute
+from lab.features.compute import compute_values
 
 __all__ = ["FeatureCache"]
 
@@ -52,8 +52,7 @@ class FeatureCache:
         while self._known and (len(self._known) + len(found) + len(missing)) * self.each > self.room:
             del self._known[next(iter(self._known))]
         if missing:
-            made = compute(self._panel, missing)
-            found |= {feature: made[feature] for feature in missing}
+            found |= compute_values(self._panel, tuple(missing))
             self.computed += len(missing)
         self._known |= found
         return tuple(found[feature] for feature in features)

@@ -204,7 +204,12 @@ class Sweep:
             each = np.repeat(np.arange(len(places)), len(markets))
             parameters = {name: column.gather(each) for name, column in parameters.items()}
             parameters["market"] = pl.Series(markets * len(places), dtype=pl.String)
-        return pl.DataFrame({**parameters, **dict(zip(self.metrics, values, strict=True))})
+        return pl.DataFrame(
+            [
+                *(column.alias(name) for name, column in parameters.items()),
+                *(pl.Series(name, column) for name, column in zip(self.metrics, values, strict=True)),
+            ]
+        )
 
     def _run(self, places: list[int]) -> Array:
         jobs = (self._decider.job(place, self.sets.params(place)) for place in places)

@@ -20,7 +20,7 @@ from lab.core.frames import TS
 from lab.core.panel import Panel
 from lab.features.definition import Bars, definition_of
 
-__all__ = ["compute", "compute_frame"]
+__all__ = ["compute", "compute_frame", "compute_values"]
 
 Array = NDArray[np.float64]
 
@@ -87,12 +87,20 @@ def compute(panel: Panel, features: Iterable[Feature], *, workers: int | None = 
     array([nan, 1.5, 3. , 6. ])
     """
     wanted = tuple(dict.fromkeys(features))
+    values = compute_values(panel, wanted, workers=workers)
+    return panel.with_fields({feature: array for feature, array in values.items()})
+
+
+def compute_values(
+    panel: Panel, wanted: tuple[Feature, ...], *, workers: int | None = None
+) -> dict[Feature, Array]:
+    """Return the values of distinct features, read-only, as :func:`compute` puts them into a panel."""
     columns: dict[str, Array] = {}
     for feature in wanted:
         for column in definition_of(feature).inputs(feature):
             if column not in columns:
                 columns[column] = _column(panel, column, feature)
-    values: dict[str | Feature, Array] = {feature: np.empty(panel.shape) for feature in wanted}
+    values = {feature: np.empty(panel.shape) for feature in wanted}
     threads = _threads(panel, wanted) if workers is None else workers
     if panel.shape[0] * panel.shape[1] > _RETURNED_CELLS:
         _keep_freed_memory()
@@ -107,7 +115,9 @@ def compute(panel: Panel, features: Iterable[Feature], *, workers: int | None = 
     else:
         for piece in _pieces(panel, wanted):
             fill(piece)
-    return panel.with_fields(values)
+    for made in values.values():
+        made.flags.writeable = False
+    return values
 
 
 def compute_frame(
