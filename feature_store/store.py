@@ -173,6 +173,7 @@ class FeatureStore:
         entities: Sequence[str] | None = None,
         start: datetime | None = None,
         end: datetime | None = None,
+        earlier: bool = False,
     ) -> pl.LazyFrame:
         """Return rows lazily: by month, within it by entity, then time.
 
@@ -182,13 +183,14 @@ class FeatureStore:
             Default: all.
         start, end : datetime, optional
             ``start <= time < end``, timezone-aware. Months outside are not opened.
+        earlier : bool, the rows that later ones replaced as well, in no order
 
         Raises
         ------
         StoreError, CorruptFileError
             If there is no such dataset; if a file is missing or its bytes are not those the manifest names.
         """
-        manifest, paths = self._verified_files(dataset, start, end)
+        manifest, paths = self._verified_files(dataset, start, end, earlier=earlier)
         paths = paths or self._any_file(dataset)
         return select(paths, manifest, columns=columns, entities=entities, start=start, end=end)
 
@@ -217,10 +219,8 @@ class FeatureStore:
         if manifest.known is None:
             raise StoreError(f"dataset {dataset} does not record when its rows became known; scan it instead")
         entity, time, known = manifest.entity, manifest.time, manifest.known
-        manifest, paths = self._verified_files(dataset, start, end, earlier=True)
         wanted = None if columns is None else list(dict.fromkeys([entity, time, known, *columns]))
-        paths = paths or self._any_file(dataset)
-        rows = select(paths, manifest, columns=wanted, entities=entities, start=start, end=end)
+        rows = self.scan(dataset, columns=wanted, entities=entities, start=start, end=end, earlier=True)
         past = rows.filter(pl.col(known) <= instant).collect()
         found = known_by(past, instant, entity=entity, time=time, known=known)
         return found.lazy() if columns is None else found.lazy().select(list(columns))

@@ -23,8 +23,8 @@ __all__ = ["RecordedSeries", "candles_digest", "read_candles", "record_candles",
 _VALUES: Final = """
     SELECT subject, ts, known_at, body FROM (
         SELECT subject, ts, known_at, body, max(number) FROM series
-        WHERE name = ? AND number <= ? GROUP BY subject, ts
-    ) ORDER BY subject, ts
+        WHERE name = ? AND number <= ? GROUP BY subject, ts, known_at
+    ) ORDER BY subject, ts, known_at
 """
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -103,17 +103,17 @@ def record_series(connection: sqlite3.Connection, answer: SeriesAnswer) -> dict[
             column: None if value is None else value.hex()
             for column, value in zip(columns, values, strict=True)
         }
-        received[subject, _microseconds(ts)] = (_microseconds(known_at), canonical_json(exact))
+        received[subject, _microseconds(ts), _microseconds(known_at)] = canonical_json(exact)
     first = _microseconds(answer.start)
     known = {
-        (subject, ts): (known_at, body)
+        (subject, ts, known_at): body
         for subject, ts, known_at, body in _newest_values(connection, answer.name, None)
         if subject in answer.subjects and ts >= first and body is not None
     }
     rows: list[tuple[Any, ...]] = [
-        (answer.name, *key, *row) for key, row in received.items() if known.get(key) != row
+        (answer.name, *key, body) for key, body in received.items() if known.get(key) != body
     ]
-    rows += [(answer.name, *key, 0, None) for key in known if key not in received]
+    rows += [(answer.name, *key, None) for key in known if key not in received]
     connection.executemany(
         "INSERT INTO series (name, subject, ts, known_at, body) VALUES (?, ?, ?, ?, ?)", rows
     )

@@ -20,7 +20,7 @@ from lab.core.frames import TS
 from lab.core.hashing import digest
 from lab.core.panel import Panel
 from lab.data.catalog import store_errors
-from lab.data.joining import series_store
+from lab.data.joining import read_series, series_store
 from lab.strategies import Portfolio, SeriesConfig, StrategyInstance
 from lab.strategies.series import require_stored, series_fields, series_subjects
 
@@ -58,7 +58,8 @@ class SeriesAnswer:
     start : datetime
         Rows with an older stamp were not asked for.
     rows : polars.DataFrame
-        ``subject, ts, known_at`` and columns of float64, sorted by subject, then ts.
+        ``subject, ts, known_at`` and columns of float64, sorted by these three; a value that was revised is
+        there each time that it was published.
     subjects : tuple of str
         Those of the portfolio's markets that are stored.
     problems : mapping of str to str
@@ -103,9 +104,8 @@ class StoredSeries:
     def read(self, name: str, *, start: datetime, known: datetime) -> tuple[pl.DataFrame, tuple[str, ...]]:
         """See :class:`SeriesSource`."""
         with store_errors():
-            store = series_store(self.root)
-            rows = store.scan(name, start=start).filter(pl.col("known_at") <= known).collect()
-            return rows, tuple(store.entities(name))
+            subjects = tuple(series_store(self.root).entities(name))
+        return read_series(self.root, name, start=start, known=known), subjects
 
 
 def fetch_series(
@@ -260,13 +260,15 @@ def _answer(
     kept = (
         rows.filter(pl.col("subject").is_in(sorted(subjects)))
         .select(*_KEYS, *(pl.col(column).cast(pl.Float64) for column in sorted(columns)))
-        .sort("subject", "ts")
+        .sort(*_KEYS)
     )
     return SeriesAnswer(name, start, kept, tuple(sorted(subjects)), problems)
 
 
 def _overdue(rows: pl.DataFrame, subject: str, column: str, closed: datetime) -> Overdue | None:
-    own = rows.filter(pl.col("subject") == subject).drop_nulls(column).tail(_LATEST)
+    # As first published: a revision comes when it likes.
+    own = rows.filter(pl.col("subject") == subject).drop_nulls(column)
+    own = own.unique("ts", keep="first", maintain_order=True).tail(_LATEST)
     if own.height < _FEWEST:
         return None
     step, lag = own["ts"].diff().median(), (own["known_at"] - own["ts"]).median()

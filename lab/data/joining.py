@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -21,8 +21,21 @@ def series_store(root: Path) -> FeatureStore:
     return FeatureStore(Path(root) / "data" / "series")
 
 
-def read_series(root: Path, name: str) -> pl.DataFrame:
-    """Return a stored series: ``subject, ts, <values>, known_at``, sorted by subject, then ts.
+def read_series(
+    root: Path, name: str, *, start: datetime | None = None, known: datetime | None = None
+) -> pl.DataFrame:
+    """Return a stored series: ``subject, ts, <values>, known_at``, sorted by subject, ts, then known_at.
+
+    A value that was revised is there as often as it was published, each time from when it was known on.
+
+    Parameters
+    ----------
+    root : Path
+        Folder under which ``data/`` lies.
+    name : str
+        Of the series.
+    start, known : datetime, optional
+        Only stamps from `start` on, and what was known at `known`.
 
     Raises
     ------
@@ -30,7 +43,10 @@ def read_series(root: Path, name: str) -> pl.DataFrame:
         If nothing is stored under that name.
     """
     with store_errors():
-        return series_store(root).scan(name).collect().sort("subject", "ts")
+        rows = series_store(root).scan(name, start=start, earlier=True)
+        if known is not None:
+            rows = rows.filter(pl.col("known_at") <= known)
+        return rows.collect().sort("subject", "ts", "known_at")
 
 
 def join_known(
@@ -48,7 +64,7 @@ def join_known(
     bars : polars.DataFrame
         ``ts`` (open) and ``market``, other columns as they like.
     series : polars.DataFrame
-        ``subject, ts, <values>, known_at``.
+        ``subject, ts, <values>, known_at``; several rows of one ``ts`` are its revisions.
     timeframe : str or Timeframe
         Length of a bar: it closes at ``ts + timeframe``.
     subjects : mapping of market to subject

@@ -98,8 +98,18 @@ def test_the_same_file_changes_nothing_and_a_revision_is_known_when_it_came(tmp_
     (verdict,) = funding(tmp_path, revised, arrived=NOW + HOUR)
     assert verdict.revised == 1
     stored = read_series(tmp_path, "funding")
-    assert stored["funding_rate"].to_list() == [1e-4, 9e-4, 3e-4]
-    assert stored["known_at"][1] == NOW + HOUR
+    assert stored["funding_rate"].to_list() == [1e-4, 2e-4, 9e-4, 3e-4]
+    assert stored["known_at"][2] == NOW + HOUR
+    # What was known then does not go away because something else is known now.
+    before_it_came = read_series(tmp_path, "funding", known=NOW)
+    assert before_it_came["funding_rate"].to_list() == [1e-4, 2e-4, 3e-4]
+    joined = join_known(hours(20), stored, "1h", subjects={"binance:XRP/USDT": PERP})
+    assert (
+        joined["funding_rate"].to_list()
+        == (join_known(hours(20), before_it_came, "1h", subjects={"binance:XRP/USDT": PERP}))[
+            "funding_rate"
+        ].to_list()
+    )
     assert len(RawStore(tmp_path, part="series").records()) == 2
 
 

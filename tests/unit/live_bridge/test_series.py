@@ -153,6 +153,19 @@ def test_values_too_old_keep_what_is_held(carry: Path, market_at: MarketAt) -> N
         ]
 
 
+def test_a_revision_changes_what_is_known_from_then_on_alone(carry: Path, market_at: MarketAt) -> None:
+    stored(carry.parent, funding(range(LAST)))
+    tick(carry, market_at(LAST))
+    weights = decided(carry)[0]["weights"]
+    (carry.parent / "data/live/main.sqlite").unlink()
+    # All rates ten times as high: published after this tick, and after the one a year later.
+    stored(carry.parent, funding(range(LAST), rate=1e-3), "revised")
+    again, _ = tick(carry, market_at(LAST))
+    assert decided(carry)[0]["weights"] == weights
+    assert all(weight is not None for weight in weights.values())
+    assert replay(carry, again["tick"], root=carry.parent)[1] == 0
+
+
 def test_health_looks_at_the_age_of_a_series(carry: Path, market_at: MarketAt) -> None:
     loaded = load_config(carry, root=carry.parent)
 
