@@ -35,15 +35,14 @@ def run_guarded(
 ) -> None:
     """Simulate one account with the limits `plain`; the other arguments are those of ``lean.run_shared``."""
     price, mark, last, day = tape
-    lag, fee, slippage, cash = rates
-    bars, n = price.shape
+    (bars, n), (lag, fee, slippage, cash) = price.shape, rates
+    others[:2] = 0.0
     held, worths, target, present = np.zeros(n), np.empty(n), np.empty(n), np.empty(n)
     permitted, tradeable, quantities = np.empty(n), np.empty(n, dtype=np.bool_), np.empty(n)
     keys, codes = np.empty(n + SPARE), np.empty((5, n + SPARE), dtype=np.int64)
     flags, active, markets, ranks, sequence = codes[0], codes[1], codes[2], codes[3], codes[4]
-    equity = np.empty(returns.shape[0])
-    others[:2] = 0.0
-    done, today, start, mode = 0, -1, cash, NORMAL
+    equity, done = np.empty(returns.shape[0]), 0
+    today, start, mode = -1, cash, NORMAL
     for t in range(lag, bars):
         decides = decided[t - lag] != NONE
         if not decides and (t + 1 == bars or day[t + 1] != day[t]):
@@ -56,9 +55,8 @@ def run_guarded(
         if not decides or not value > NOTHING:
             continue
         for k in range(count):
-            i = active[k]
             present[k] = worths[k] / value
-            target[k], tradeable[k] = weights[t - lag, i], not np.isnan(price[t, i])
+            target[k], tradeable[k] = weights[t - lag, active[k]], not np.isnan(price[t, active[k]])
         permit_plain(count, target, present, tradeable, mode, plain, permitted, None)
         orders = _orders(t, count, permitted, value, worths, held, mark, active, keys, quantities, markets)
         if orders == 0:
@@ -70,10 +68,10 @@ def run_guarded(
         )
         note(t, notional, costs, others)
     value_bars(done, equity.shape[0], cash, held, last, equity, others)
-    growth[0] = cash
+    value = cash
     for i in range(n if bars > 0 else 0):
-        growth[0] += held[i] * last[bars - 1, i]
-    growth[0] /= rates.cash
+        value += held[i] * last[bars - 1, i]
+    growth[0] = value / rates.cash
     relate(equity, rates.cash, returns, others)
 
 
