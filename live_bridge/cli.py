@@ -83,7 +83,9 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str] | None) -> int:
     mask_all_logs(Redactor.from_environment())
     try:
-        return int(app(args=arguments, prog_name="live-bridge", standalone_mode=False) or 0)
+        code = int(app(args=arguments, prog_name="live-bridge", standalone_mode=False) or 0)
+        # 130 is typer's word for Ctrl-C.
+        return _fail("interrupted; the next run continues from the journal", code) if code == 130 else code
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted; the next run continues from the journal", 130)
     except BrokenPipeError:

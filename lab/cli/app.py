@@ -34,6 +34,7 @@ EXIT_CODES = """Exit codes: 0 ok, 1 failed check, 2 usage or configuration, 3 da
 
 # What the file system refuses, wherever in a command: not the project's fault, so no traceback.
 _DISK = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT})
+_INTERRUPTED = 130
 _DISK_HINT = "nothing half-written is left behind. Check free space and permissions, or name another --root"
 
 app = typer.Typer(
@@ -67,8 +68,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Run ``mnemo`` and leave with its exit code; a user's mistake is one clear message."""
     try:
         code = app(args=arguments, prog_name="mnemo", standalone_mode=False)
+        if code == _INTERRUPTED:  # typer's word for Ctrl-C
+            code = _fail("interrupted; nothing half-written is left behind", code)
     except (KeyboardInterrupt, typer.Abort):
-        code = _fail("interrupted; nothing half-written is left behind", 130)
+        code = _fail("interrupted; nothing half-written is left behind", _INTERRUPTED)
     except BrokenPipeError:
         # The reader (head, less) went away: what it wanted was printed.
         sys.stderr.close()
@@ -79,11 +82,22 @@ def main(arguments: list[str] | None = None) -> None:
             code = _fail(error.format_message(), 2)
         elif hasattr(error, "exit_code"):
             code = _fail(str(error), error.exit_code)
+        elif _was_interrupted(error):
+            code = _fail("interrupted; nothing half-written is left behind", _INTERRUPTED)
         elif isinstance(error, OSError) and error.errno in _DISK:
             code = _fail(f"{error.filename or 'disk'}: {error.strerror}; {_DISK_HINT}", 3)
         else:
             raise
     sys.exit(code or 0)
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Return whether Ctrl-C is behind an error: numba trips over it in the middle of compiling."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _fail(message: str, code: int) -> int:
