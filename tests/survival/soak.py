@@ -11,6 +11,7 @@ Prints cases, failed and seed.
 from __future__ import annotations
 
 import argparse
+import sqlite3
 import statistics
 import sys
 from collections import Counter
@@ -30,7 +31,13 @@ __all__ = ["SHOW"]
 START = datetime(2018, 1, 26, 0, 0, 1, tzinfo=UTC)
 LEADER = "{lookback_window: 60}"
 # What counts as flat: last third over first.
-FLAT = {"memory": 1.05, "handles": 1.0, "journal": 1.2}
+FLAT = {"memory": 1.05, "handles": 1.0, "journal_per_bar": 1.2, "journal_per_event": 1.2}
+UNITS = {
+    "memory": "KiB, largest resident",
+    "handles": "files",
+    "journal_per_bar": "bytes",
+    "journal_per_event": "bytes",
+}
 
 
 def with_handles(act: Act) -> Act:
@@ -53,18 +60,32 @@ def thirds(values: Sequence[float]) -> tuple[float, float]:
 def growth(series: dict[str, Sequence[float]]) -> dict[str, Any]:
     """Return each series' first and last third, and the names of those that are not flat."""
     pairs = {name: thirds(values) for name, values in series.items()}
+    grown = {name for name, (first, last) in pairs.items() if last > FLAT[name] * first}
+    # A bar with more orders has more events, and one with fewer shares its bars among fewer of them.
+    journal = {"journal_per_bar", "journal_per_event"}
     return {
         "first_and_last_third": {name: [round(value, 1) for value in pair] for name, pair in pairs.items()},
-        "not_flat": [name for name, (first, last) in pairs.items() if last > FLAT[name] * first],
+        "units": UNITS,
+        "not_flat": sorted(grown if grown >= journal else grown - journal),
     }
+
+
+def _extent(journal: Path) -> tuple[int, int]:
+    """Return the size of the journal in bytes, and how many events it holds."""
+    if not journal.exists():
+        return 0, 0
+    with sqlite3.connect(journal) as raw:
+        count = raw.execute("SELECT max(number) FROM events").fetchone()[0]
+    raw.close()
+    return journal.stat().st_size, int(count or 0)
 
 
 def play(stage: Stage, options: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
     """Yield each bar and what is wrong at it."""
     root, codes = stage.fresh(), Counter[int]()
     journal = root / "data/live/main.sqlite"
-    acted, size = 0, 0
-    series: dict[str, list[float]] = {"memory": [], "handles": [], "journal": []}
+    acted, size, events = 0, 0, 0
+    series: dict[str, list[float]] = {name: [] for name in FLAT}
     course = history(
         stage, root, stage.run, bars=options.cases, rate=options.rate, seed=options.seed,
         act=with_handles(stage.tick(root)),
@@ -74,12 +95,13 @@ def play(stage: Stage, options: argparse.Namespace) -> Iterator[tuple[str, list[
         wrong = [f"exit code {one.code}: {one.error}" for one in ended if one.code not in CODES]
         deciding = [one for one in ended if one.document.get("acted")]
         acted += bool(deciding)
-        grown = journal.stat().st_size if journal.exists() else 0
+        grown, written = _extent(journal)
         if bar and deciding:
             series["memory"].append(max(one.memory for one in deciding))
             series["handles"].append(deciding[-1].document["handles"])
-            series["journal"].append(grown - size)
-        size = grown
+            series["journal_per_bar"].append(grown - size)
+            series["journal_per_event"].append((grown - size) / (written - events))
+        size, events = grown, written
         if bar < options.cases:
             yield f"bar {bar}", wrong
     stage.facts |= {
@@ -88,7 +110,6 @@ def play(stage: Stage, options: argparse.Namespace) -> Iterator[tuple[str, list[
         "bars_decided": acted,
         "orders": len(stage.state()["order_posts"]),
         "journal_kib": size // 1024,
-        "units": {"memory": "KiB, largest resident", "handles": "files", "journal": "bytes a bar"},
         **growth(series),
     }
     left = [f"exit code {ended[-1].code}: {ended[-1].error}"] if ended[-1].code else []
