@@ -70,7 +70,7 @@ class Panel:
 
     def __post_init__(self) -> None:
         rows, columns = len(self.bar), len(self.markets)
-        if rows and (np.diff(self.bar) != 1).any():
+        if (self.bar[1:] - self.bar[:-1] != 1).any():
             raise FrameError("panel: bar numbers are not consecutive; build panels with Panel.from_frame")
         if len(self.ts) != rows:
             raise FrameError(f"panel: {len(self.ts)} timestamps for {rows} bars")
