@@ -82,8 +82,8 @@ def check_host(base_url: str | None, environment: Mapping[str, str]) -> None:
         )
 
 
-def check_rights(rights: KeyRights) -> None:
-    """Refuse a key that may withdraw, or may not trade.
+def check_rights(rights: KeyRights) -> str | None:
+    """Refuse a key that may withdraw, or may not trade; return a warning about one that works from anywhere.
 
     Raises
     ------
@@ -97,6 +97,9 @@ def check_rights(rights: KeyRights) -> None:
         )
     if not rights.trade:
         raise ConfigError("the API key may not trade on spot; switch that on for it at the exchange")
+    if rights.ip_restricted:
+        return None
+    return "KEY_UNRESTRICTED the API key works from any address; bind it to this machine's at the exchange"
 
 
 def at_stage(portfolio: Portfolio, stage: str) -> Portfolio | None:

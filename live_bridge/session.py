@@ -96,7 +96,8 @@ class Session:
         self.now = self.market.now()
         check_plausible(self.now, local_now())
         if self.is_live:
-            check_rights(self.account.rights())
+            warning = check_rights(self.account.rights())
+            self.reasons += [warning] if warning else []
             require_discovery(loaded.root, self.portfolio, loaded.settings, self.now)
         self.clock = ExchangeClock(
             self.market.now, self.now, seconds=loaded.settings.orders.settle_s, pause=pause

@@ -54,6 +54,7 @@ INCIDENTS: Final[Mapping[str, Severity]] = {
     "EXCHANGE_FAILED": _WARNING,
     "EXCHANGE_BANNED": _CRITICAL,
     "KEY_REFUSED": _CRITICAL,
+    "KEY_UNRESTRICTED": _WARNING,
     "CLOCK_SKEW": _WARNING,
     # risk
     "NO_ENTRIES": _WARNING,

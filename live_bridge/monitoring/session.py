@@ -36,7 +36,14 @@ _BY_EXIT_CODE: Final[Mapping[int, str]] = {
     75: "LOCKED",
 }
 # Reasons of a run's document that are incidents by themselves; the word before the first blank.
-_BY_REASON: Final = ("SHORT_HISTORY", "DATA_PROBLEM", "RECOVERED", "ABANDONED", "CONFIG_CHANGED")
+_BY_REASON: Final = (
+    "SHORT_HISTORY",
+    "DATA_PROBLEM",
+    "RECOVERED",
+    "ABANDONED",
+    "CONFIG_CHANGED",
+    "KEY_UNRESTRICTED",
+)
 _HEARTBEAT_SECONDS: Final = 5.0
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 

@@ -71,7 +71,8 @@ def test_without_keys_a_live_run_says_which_variables_it_misses(bridge: Path) ->
 
 
 def test_a_key_that_may_withdraw_or_not_trade_is_refused() -> None:
-    check_rights(KeyRights(withdraw=False, trade=True, ip_restricted=False))
+    assert check_rights(KeyRights(withdraw=False, trade=True, ip_restricted=True)) is None
+    assert "any address" in str(check_rights(KeyRights(withdraw=False, trade=True, ip_restricted=False)))
     with pytest.raises(ConfigError, match="may withdraw"):
         check_rights(KeyRights(withdraw=True, trade=True, ip_restricted=True))
     with pytest.raises(ConfigError, match="may not trade"):
