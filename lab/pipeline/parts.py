@@ -62,8 +62,10 @@ def _winner(found: WalkForwardResult) -> ChildRecord:
 
 
 def _best(found: WalkForwardResult, count: int) -> list[ChildRecord]:
-    complete = found.trials.filter(pl.col("state") == "complete")
-    best = complete.sort("score", "fold", "number", descending=[True, False, False]).head(count)
+    # In the order of folds and numbers already; only the keys are sorted, for there may be millions.
+    keys = found.trials.select("score", complete=pl.col("state") == "complete").with_row_index("row")
+    keys = keys.filter("complete").sort("score", descending=True, maintain_order=True).head(count)
+    best = found.trials[keys["row"]]
     return [
         ChildRecord(
             name=f"trial {rank:02d}",

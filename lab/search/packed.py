@@ -158,22 +158,22 @@ class FoldTrials:
     def rows(self, start: int) -> pl.DataFrame:
         """Return the trials from number `start` on as bytes, for a file; see :meth:`restore`."""
         width, figures = len(self._whole), len(FIGURES)
-        place = self._states[:start].count(0) * _SKETCH
-        rows: list[dict[str, Any]] = []
-        for number in range(start, len(self)):
-            sketched = self._states[number] == 0
-            rows.append(
-                {
-                    "state": self._states[number],
-                    "hash": bytes(self._hashes[number * _HASH : (number + 1) * _HASH]),
-                    "values": self._values[number * width : (number + 1) * width].tobytes(),
-                    "figures": self._figures[number * figures : (number + 1) * figures].tobytes(),
-                    "score": self._scores[number],
-                    "sketch": bytes(self._sketches[place : place + _SKETCH]) if sketched else b"",
-                }
-            )
-            place += _SKETCH * sketched
-        return pl.DataFrame(rows)
+        numbers = range(start, len(self))
+        sketched = [self._states[number] == 0 for number in numbers]
+        ends = self._states[:start].count(0) + np.cumsum(sketched)
+        return pl.DataFrame(
+            {
+                "state": [self._states[number] for number in numbers],
+                "hash": [bytes(self._hashes[number * _HASH : (number + 1) * _HASH]) for number in numbers],
+                "values": [self._values[n * width : (n + 1) * width].tobytes() for n in numbers],
+                "figures": [self._figures[n * figures : (n + 1) * figures].tobytes() for n in numbers],
+                "score": [self._scores[number] for number in numbers],
+                "sketch": [
+                    bytes(self._sketches[(end - 1) * _SKETCH : end * _SKETCH]) if there else b""
+                    for end, there in zip(ends.tolist(), sketched, strict=True)
+                ],
+            }
+        )
 
     def restore(self, rows: pl.DataFrame) -> None:
         """Append what :meth:`rows` returned, to the bit."""

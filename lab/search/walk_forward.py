@@ -34,7 +34,7 @@ Positions = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 # Trials of one line of the ledger.
-_LINE: Final = 2_000
+_LINE: Final = 1_000
 
 
 def walk_forward(
