@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -164,6 +165,16 @@ def test_a_revision_changes_what_is_known_from_then_on_alone(carry: Path, market
     assert decided(carry)[0]["weights"] == weights
     assert all(weight is not None for weight in weights.values())
     assert replay(carry, again["tick"], root=carry.parent)[1] == 0
+
+
+def test_a_journal_from_before_series_were_read_goes_on(carry: Path, market_at: MarketAt) -> None:
+    stored(carry.parent, funding(range(LAST + 1)))
+    tick(carry, market_at(LAST))
+    with sqlite3.connect(carry.parent / "data/live/main.sqlite") as connection:
+        connection.executescript("DROP TABLE series; PRAGMA user_version = 2;")
+    document, code = tick(carry, market_at(LAST + 1))
+    assert code == 0
+    assert replay(carry, document["tick"], root=carry.parent)[1] == 0
 
 
 def test_health_looks_at_the_age_of_a_series(carry: Path, market_at: MarketAt) -> None:
