@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +31,16 @@ class ParameterSets:
 
     @classmethod
     def of(cls, strategy: Strategy[Any], grid: Grid) -> ParameterSets:
-        """Take a mapping of values per parameter, or a sequence of sets."""
+        """Take a mapping of values per parameter, or a sequence of sets.
+
+        Raises
+        ------
+        ConfigError
+            If a parameter has a value twice: its sets would be run and counted twice.
+        """
         if isinstance(grid, Mapping):
+            for name, values in grid.items():
+                _check_distinct(name, values)
             return cls(strategy, tuple(grid), tuple(tuple(values) for values in grid.values()), None)
         return cls(strategy, tuple(dict.fromkeys(itertools.chain(*grid))), (), tuple(grid))
 
@@ -78,3 +86,12 @@ class ParameterSets:
             left, chosen = np.divmod(left, len(axis))
             found[name] = pl.Series(axis, strict=False).gather(chosen)
         return {name: found[name] for name in self.names}
+
+
+def _check_distinct(name: str, values: Sequence[Any]) -> None:
+    seen = set()
+    for value in values:
+        key = value if isinstance(value, Hashable) else repr(value)
+        if key in seen:
+            raise ConfigError(f"grid: {name} has the value {value!r} twice; list every value once")
+        seen.add(key)

@@ -151,6 +151,8 @@ class Sweep:
             metrics=metrics,
             alone=alone,
         )
+        if memory_mb is not None and not memory_mb > 0:
+            raise ConfigError(f"memory_mb is {memory_mb:g}, expected megabytes above 0")
         room = float("inf") if memory_mb is None else memory_mb * _MEGABYTE
         # Half of what may be taken is for features, unless a single simulation needs more.
         each = thread_count(workers) * self._batch.scratch

@@ -9,6 +9,7 @@ from lab.core.errors import ConfigError
 from lab.core.panel import Panel
 from lab.core.settings import RiskSettings
 from lab.costs import Costs
+from lab.pipeline.bench.crossing import core
 from lab.strategies import decide, strategy_of
 from tests.oracle.portfolios import panel_of
 
@@ -62,11 +63,31 @@ def test_an_empty_grid_is_the_family_at_its_defaults(panel: Panel) -> None:
         (GRID, ("sharp",), "did you mean sharpe"),
         ({"lookback_windows": [5]}, ("sharpe",), "lookback_windows"),
         ({"lookback_window": [-5]}, ("sharpe",), "parameter set 0"),
+        ({"lookback_window": [5, 10, 5]}, ("sharpe",), "lookback_window has the value 5 twice"),
     ],
 )
 def test_what_is_not_understood_is_refused(panel: Panel, grid: dict, metrics: tuple, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         sweep(strategy_of("time_series_momentum"), grid, panel, costs=Costs(), metrics=metrics)
+
+
+@pytest.mark.parametrize("memory", [0.0, -1.0, np.nan])
+def test_memory_that_is_no_amount_is_refused(panel: Panel, memory: float) -> None:
+    with pytest.raises(ConfigError, match="expected megabytes above 0"):
+        sweep(strategy_of("time_series_momentum"), GRID, panel, costs=Costs(), memory_mb=memory)
+
+
+def test_crossings_that_are_measured_remember_sides_through_gaps_and_ties() -> None:
+    fast = np.array([[1.0, 1.0], [3.0, 1.0], [2.0, np.nan], [1.0, 3.0], [np.nan, 3.0], [3.0, 1.0]])
+    slow = np.full_like(fast, 2.0)
+    changes = [[np.nan] * 2, [0.5, np.nan], [np.nan] * 2, [0.0, 0.5], [np.nan] * 2, [0.5, 0.0]]
+    np.testing.assert_array_equal(core(fast, slow, False, 0.5), changes)
+    held = [[np.nan] * 2, [0.5, np.nan], [0.5, np.nan], [0.0, 0.5], [0.0, 0.5], [0.5, 0.0]]
+    np.testing.assert_array_equal(core(fast, slow, True, 0.5), held)
+    sides = np.array([[1.0], [3.0], [3.0], [1.0]])
+    np.testing.assert_array_equal(
+        core(sides, np.full((4, 1), 2.0), False, 1.0)[:, 0], [np.nan, 1.0, np.nan, 0.0]
+    )
 
 
 def test_the_fast_path_has_the_bits_of_the_backtest(panel: Panel) -> None:
