@@ -86,7 +86,7 @@ def test_a_held_market_is_not_mapped_to_another_symbol(config: Path, url: str) -
     config.write_text(
         config.read_text().replace('"bitstamp:LTC/USD": LTC/USD', '"bitstamp:LTC/USD": BTC/USD')
     )
-    with pytest.raises(ConfigError, match="traded as LTC/USD, which is held or ordered, and would now trade as BTC"):
+    with pytest.raises(ConfigError, match=r"traded as LTC/USD, which is held .* would now trade as BTC"):
         live(config)
 
 
