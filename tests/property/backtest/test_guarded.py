@@ -75,6 +75,22 @@ def test_returns_and_figures_are_those_of_the_general_engine() -> None:
     assert waited > 100
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+def test_3_000_accounts(tally) -> None:
+    failed = []
+    for seed in range(10_000, 13_000):
+        case, prices, limits, lag = drawn(seed)
+        kept = np.empty((1, len(prices)))
+        batch = batch_of(case, prices, limits, lag)
+        batch.figures([decided(batch, case.weights)], 1, kept)
+        given = {"costs": costs_of(case), "cash": case.cash, "lag": lag}
+        expected = simulate_weights(prices, case.weights, limits=limits, **given)
+        failed += [] if kept[0].tolist() == expected.bars.returns.tolist() else [seed]
+    tally("accounts with plain limits, to the bit", cases=3_000, failed=len(failed), seed=10_000)
+    assert not failed
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_accounts_of_one_market_each_are_such_accounts_too(seed: int) -> None:
     case, prices, limits, lag = drawn(900 + seed)
