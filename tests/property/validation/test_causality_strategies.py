@@ -86,7 +86,34 @@ class ReadsTomorrow(TimeSeriesMomentum):
         return weights
 
 
-@pytest.mark.parametrize(("leaking", "kind"), [(ReadsNeighbours, "neighbour"), (ReadsTomorrow, "lookahead")])
+class ReadsTomorrowsVolume(TimeSeriesMomentum):
+    """Looks at a column that no feature declares."""
+
+    def signal(self, panel: Panel, params: Any) -> Array:
+        weights = super().signal(panel, params).copy()
+        volume = panel["volume"]
+        weights[:-1] = np.where(volume[1:] > volume[:-1], weights[:-1], 0.0)
+        return weights
+
+
+class ReadsItWhereItIs(ReadsTomorrowsVolume):
+    """Does so where the panel has that column, and decides without it elsewhere."""
+
+    def signal(self, panel: Panel, params: Any) -> Array:
+        if "volume" in panel.fields:
+            return super().signal(panel, params)
+        return TimeSeriesMomentum.signal(self, panel, params)
+
+
+@pytest.mark.parametrize(
+    ("leaking", "kind"),
+    [
+        (ReadsNeighbours, "neighbour"),
+        (ReadsTomorrow, "lookahead"),
+        (ReadsTomorrowsVolume, "lookahead"),
+        (ReadsItWhereItIs, "lookahead"),
+    ],
+)
 def test_leaking_strategy_is_refused(leaking: type[TimeSeriesMomentum], kind: str) -> None:
     strategy = leaking()
     params = strategy.params(lookback_window=30)
