@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.backtest import layout, lean
+from lab.backtest.alone import run_alone
 from lab.backtest.figures import (
     COUNT,
     GROWTH,
@@ -182,7 +183,7 @@ class Batch:
 
     def _free(self, place: int, decision: Decision, values: Array, kept: Array | None) -> None:
         outputs = self._outputs(self.accounts, kept is not None)
-        run = lean.run_alone if self.alone else lean.run_shared
+        run = run_alone if self.alone else lean.run_shared
         run(self._tape, decision.weights, decision.rows, self._rates, *outputs)
         outputs = self._counting(*outputs)
         if kept is not None:

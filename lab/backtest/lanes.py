@@ -15,8 +15,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.backtest.alone import note_all
 from lab.backtest.layout import NOTHING, ROUNDING, Array, Codes, Rates, Tape
-from lab.backtest.lean import note_all, rebalance
+from lab.backtest.lean import rebalance
 from lab.backtest.sorting import SPARE
 from lab.backtest.survey import NONE
 from lab.core.compiled import njit

@@ -1,8 +1,8 @@
 """The account of the fused engine with nothing kept but figures per bar: what many simulations are made of.
 
 Same arithmetic, same order and same bits as ``kernel.run`` without risk; bars without a weight cost one
-valuation, bars with a single one need no sorting. ``run_alone`` keeps an account per market, each with the
-capital of its own. ``lanes.run_lanes`` does the same for several sets of weights at once.
+valuation, bars with a single one need no sorting. ``alone.run_alone`` does the same for one per market,
+``lanes.run_lanes`` for several sets of weights at once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lab.backtest.kernel import subtract
 from lab.backtest.layout import NOTHING, Array, Codes, Rates, Tape
@@ -20,12 +19,12 @@ from lab.core.compiled import njit
 
 __all__ = [
     "OTHERS",
+    "aim",
+    "deciding_rows",
     "note",
-    "note_all",
     "order",
     "rebalance",
     "relate",
-    "run_alone",
     "run_shared",
     "value_bars",
 ]
@@ -138,7 +137,7 @@ def rebalance(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _aim(
+def aim(
     weight: float,
     worth: float,
     price: float,
@@ -161,7 +160,7 @@ def _aim(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _rows(decided: Codes, rows: int) -> tuple[Codes, int]:
+def deciding_rows(decided: Codes, rows: int) -> tuple[Codes, int]:
     """List the first `rows` rows that decide anything, without a branch on each; return their number too."""
     when, count = np.empty(max(rows, 0) + 1, dtype=np.int64), 0
     for row in range(rows):
@@ -188,7 +187,7 @@ def run_shared(
     equity = np.empty(returns.shape[0])
     others[:2] = 0.0
     keep, done = returns.shape[0] > 0, 0
-    when, count = _rows(decided, bars - lag)
+    when, count = deciding_rows(decided, bars - lag)
     for k in range(count):
         row = when[k]
         t, only = row + lag, decided[row]
@@ -204,7 +203,7 @@ def run_shared(
             )
             note(t, notional, costs, others)
         elif only != MANY:
-            cash, held[only], notional, costs = _aim(
+            cash, held[only], notional, costs = aim(
                 weights[row, only], value, price[t, only], mark[t, only], cash, held[only], fee, slippage
             )
             note(t, notional, costs, others)
@@ -257,94 +256,3 @@ def relate(equity: Array, capital: float, returns: Array, others: Array) -> None
         others[1, t, 0] = cost if before > 0.0 else 0.0
         exposure = (equity[t] - others[2, t, 0]) / equity[t]
         others[2, t, 0] = exposure if equity[t] > 0.0 else 0.0
-
-
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def note_all(
-    t: int,
-    value: Array,
-    before: Array,
-    cash: Array,
-    notional: Array,
-    costs: Array,
-    returns: Array,
-    others: Array,
-) -> None:
-    """Write the figures of accounts side by side at the close of bar `t`; `before` becomes `value`."""
-    for i in range(value.shape[0]):
-        change = value[i] / before[i] - 1.0
-        returns[t, i] = change if before[i] > 0.0 else 0.0
-    if others.shape[1] > 0:
-        for i in range(value.shape[0]):
-            known = before[i] > 0.0
-            others[0, t, i] = notional[i] / before[i] if known else 0.0
-            others[1, t, i] = costs[i] / before[i] if known else 0.0
-            invested = (value[i] - cash[i]) / value[i]
-            others[2, t, i] = invested if value[i] > 0.0 else 0.0
-    before[:] = value
-
-
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _markets(weights: Array, row: int, only: int, which: NDArray[np.uintp]) -> int:
-    """List the markets that a row decides, without a branch on each; return how many there are."""
-    if only != MANY:
-        which[0] = only
-        return 1
-    count = 0
-    for i in range(weights.shape[1]):
-        which[count] = i
-        count += weights[row, i] == weights[row, i]
-    return count
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def run_alone(
-    tape: Tape, weights: Array, decided: Codes, rates: Rates, returns: Array, others: Array, growth: Array
-) -> None:
-    """Simulate an account per market; `returns` (T, N), `others` (OTHERS, T, N), `growth` (N,)."""
-    price, mark, last = tape.price, tape.mark, tape.last
-    lag, fee, slippage, capital = rates
-    bars, n = price.shape
-    held, cash, value = np.zeros(n), np.full(n, capital), np.full(n, capital)
-    before, notional, costs = np.full(n, capital), np.zeros(n), np.zeros(n)
-    which, keep, done = np.zeros(n + 1, dtype=np.uintp), returns.shape[0] > 0, 0
-    when, count = _rows(decided, bars - lag)
-    for k in range(count):
-        row = when[k]
-        t = row + lag
-        if keep:
-            _close_alone(done, t, cash, held, last, value, before, notional, costs, returns, others)
-        done = t
-        for j in range(_markets(weights, row, decided[row], which)):
-            i = which[j]
-            worth = cash[i] + held[i] * mark[t, i]
-            cash[i], held[i], notional[i], costs[i] = _aim(
-                weights[row, i], worth, price[t, i], mark[t, i], cash[i], held[i], fee, slippage
-            )
-    _close_alone(done, returns.shape[0], cash, held, last, value, before, notional, costs, returns, others)
-    for i in range(n):
-        growth[i] = (cash[i] + held[i] * last[bars - 1, i]) / capital if bars > 0 else 1.0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _close_alone(
-    start: int,
-    stop: int,
-    cash: Array,
-    held: Array,
-    last: Array,
-    value: Array,
-    before: Array,
-    notional: Array,
-    costs: Array,
-    returns: Array,
-    others: Array,
-) -> None:
-    """Write the figures of bars ``start … stop - 1``, of which only the first may have traded."""
-    for t in range(start, stop):
-        for i in range(held.shape[0]):
-            value[i] = cash[i] + held[i] * last[t, i]
-        note_all(t, value, before, cash, notional, costs, returns, others)
-        if t == start:
-            notional[:] = 0.0
-            costs[:] = 0.0

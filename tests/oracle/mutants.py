@@ -25,7 +25,7 @@ class Mutant:
 
 K, L, V = "lab.backtest.kernel", "lab.backtest.lean", "lab.backtest.vectorbt_engine"
 F, P, N = "lab.backtest.friction", "lab.backtest.prices", "lab.backtest.lanes"
-G = "lab.backtest.guarded"
+A, G = "lab.backtest.alone", "lab.backtest.guarded"
 MUTANTS = (
     Mutant("buys before sells", "lab.backtest.sorting", "place = ranks[i] if ranked", "place = count - 1 - ranks[i] if ranked"),
     Mutant("equal orders turned round", "lab.backtest.sorting", "keys[sequence[place - 1]] > keys[i]", "keys[sequence[place - 1]] >= keys[i]"),
@@ -48,9 +48,9 @@ MUTANTS = (
     Mutant("lean: waits for nothing", L, "t, only = row + lag, decided[row]", "t, only = row, decided[row]"),
     Mutant("lean: fee of a buy forgotten", L, "rest = subtract(cash, notional + paid)", "rest = subtract(cash, notional)"),
     Mutant("lean: sells put among the buys", L, "below = keys[i] < 0.0", "below = keys[i] > 0.0"),
-    Mutant("lean alone: capital shared", L, "np.full(n, capital), np.full(n, capital)", "np.full(n, capital / n), np.full(n, capital / n)"),
+    Mutant("lean alone: capital shared", A, "np.full(n, capital), np.full(n, capital)", "np.full(n, capital / n), np.full(n, capital / n)"),
     Mutant("lean: a single order ignores what is held", L, "weights[row, only], value, price[t, only], mark[t, only], cash, held[only]", "weights[row, only], value, price[t, only], mark[t, only], cash, 0.0"),
-    Mutant("lean alone: valued before the bar", L, "value[i] = cash[i] + held[i] * last[t, i]", "value[i] = cash[i] + held[i] * mark[t, i]"),
+    Mutant("lean alone: valued before the bar", A, "value[i] = cash[i] + held[i] * last[t, i]", "value[i] = cash[i] + held[i] * last[max(t - 1, 0), i]"),
     Mutant("lanes: the sequence of the markets", N, "swaps = key > other", "swaps = key != key"),
     Mutant("lanes: buys that do not fit", N, "exact = ((rest if amount < 0.0 else flow) > max(least, NOTHING)) | (amount == 0.0)", "exact = True"),
     Mutant("lanes: orders of the same size", N, "twice = (key == keys", "twice = (key != key) & (key == keys"),
@@ -129,7 +129,7 @@ def check(vectorbt: bool) -> None:
 def _check_lean(case, trace) -> None:
     import numpy as np
 
-    from lab.backtest import ExecutionPrices, lanes, lean
+    from lab.backtest import ExecutionPrices, alone, lanes, lean
     from lab.backtest.layout import RETURN, Rates, Tape
     from lab.backtest.survey import survey
     from tests.oracle.engines import costs_of
@@ -157,7 +157,7 @@ def _check_lean(case, trace) -> None:
     lean.run_shared(tape, halves, rows, rates, *one)
     assert many[0][:, 0].tolist() == one[0][:, 0].tolist()
     wide = outputs(width)
-    lean.run_alone(tape, case.weights, rows, rates, *wide)
+    alone.run_alone(tape, case.weights, rows, rates, *wide)
     for i in range(width):
         own = case.weights[:, i : i + 1]
         part = Tape(*(values[:, i : i + 1] for values in tape[:3]), tape.day)

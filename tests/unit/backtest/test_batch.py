@@ -118,7 +118,7 @@ def test_a_small_memory_computes_features_again_and_changes_nothing() -> None:
     strategy = strategy_of("time_series_momentum")
     closes = 100.0 * np.cumprod(1.0 + np.random.default_rng(2).normal(0, 0.03, (3000, 20)), axis=0)
     panel = panel_of(closes, closes)
-    grid = {"lookback_window": [10, 20, 30, 10, 20], "vol_window": [10, 20]}
+    grid = [{"lookback_window": far, "vol_window": near} for far in (10, 20, 30, 10, 20) for near in (10, 20)]
     plenty = sweep(strategy, grid, panel, costs=COSTS)
     steps: list[tuple[int, int]] = []
     tight = sweep(
