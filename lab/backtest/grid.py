@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from lab.core.errors import ConfigError
@@ -81,10 +82,13 @@ class ParameterSets:
         if self.listed is not None:
             sets = [self.listed[place] for place in places]
             return {name: pl.Series([one.get(name) for one in sets], strict=False) for name in self.names}
-        left, found = np.asarray(places, dtype=np.int64), {}
+        # Places that polars takes as they are: a large grid's table is most of what a sweep keeps.
+        narrow = np.uint32 if len(self) < 2**32 else np.int64
+        left: NDArray[Any] = np.fromiter(places, dtype=narrow, count=len(places))
+        found = {}
         for name, axis in zip(reversed(self.names), reversed(self.axes), strict=True):
-            left, chosen = np.divmod(left, len(axis))
-            found[name] = pl.Series(axis, strict=False).gather(chosen)
+            found[name] = pl.Series(axis, strict=False).gather(left % len(axis))
+            left //= len(axis)
         return {name: found[name] for name in self.names}
 
 
