@@ -13,11 +13,11 @@ from pydantic import Field, field_validator
 from lab.core.errors import ConfigError
 from lab.core.hashing import digest
 from lab.core.market import Market
-from lab.core.settings import Fraction, Section, parse_document
+from lab.core.settings import Fraction, PathText, Section, parse_document
 from lab.core.settings.quality import QualitySettings
 from lab.data.quality_file import settings_in_force
 from lab.data.venues import checked_base_url
-from live_bridge.monitoring.settings import MonitoringSettings, PathText
+from live_bridge.monitoring.settings import MonitoringSettings
 
 __all__ = [
     "BridgeConfig",

@@ -8,6 +8,7 @@ that a change anywhere on the way to a number compiles again.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -39,9 +40,12 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             return numba.njit(**{**options, "cache": False})(function)
         config.CACHE_DIR = folder
         try:
-            return numba.njit(**options)(function)
+            kernel = numba.njit(**options)(function)
         finally:
             config.CACHE_DIR = before
+        # A full disk costs the cache, not the run: numba has such a guard, for Windows only.
+        kernel._cache._guard_against_spurious_io_errors = lambda: contextlib.suppress(OSError)
+        return kernel
 
     return decorate
 

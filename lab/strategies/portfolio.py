@@ -15,6 +15,7 @@ from lab.core.hashing import digest
 from lab.core.market import Market
 from lab.core.panel import Panel
 from lab.core.settings import CostSettings, Fraction, PortfolioRiskSettings, Section, parse_document
+from lab.core.settings.paths import PathText
 from lab.core.sleeves import Sleeve
 from lab.core.timeframe import Timeframe
 from lab.costs import Costs
@@ -35,7 +36,7 @@ _ABOVE_ONE = 1e-9
 class AllocationConfig(Section):
     """One instance of a portfolio."""
 
-    config: str = Field(min_length=1, description="file of the instance, relative to the portfolio's file")
+    config: PathText = Field(min_length=1, description="file of the instance, relative to this one")
     allocation: Fraction = Field(description="its share of the portfolio's capital")
 
 

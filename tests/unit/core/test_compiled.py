@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,24 @@ def test_a_change_in_another_file_compiles_the_caller_again(package: Path) -> No
 
 def test_without_a_folder_for_caches_kernels_still_run(package: Path) -> None:
     assert run(package, NUMBA_CACHE_DIR="/dev/null/nothing-can-be-made-here") == 6
+
+
+def test_on_a_full_disk_kernels_still_run(package: Path) -> None:
+    def fill() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    code = "from lab.caller import run; print(run(3), file=__import__('sys').stderr)"
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code],
+        cwd=package.parent,
+        capture_output=True,
+        text=True,
+        preexec_fn=fill,
+        check=False,
+    )
+    assert done.stderr.strip() == "6"
+    # Nothing was kept, and the next run does not trip over what was begun.
+    assert run(package) == 6
 
 
 def test_the_digest_follows_imports_of_every_form(package: Path) -> None:
