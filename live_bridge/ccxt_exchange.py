@@ -131,9 +131,9 @@ class CcxtExchange:
             listed = ", ".join(self._client.timeframes or {})
             raise ConfigError(f"{self._name}: timeframe {timeframe} is not offered; it has {listed}")
         found: dict[int, Candle] = {}
-        since, stop = _milliseconds(start), _milliseconds(end)
+        since, stop, step = _milliseconds(start), _milliseconds(end), timeframe.seconds * 1_000
         while since < stop:
-            limit = min(PAGE, max(1, (stop - since) // (timeframe.seconds * 1_000)))
+            limit = min(PAGE, max(1, (stop - since) // step))
             rows = self._ask(
                 f"{timeframe} bars of {symbol}",
                 partial(self._client.fetch_ohlcv, symbol, timeframe.name, since=since, limit=limit),
@@ -144,7 +144,7 @@ class CcxtExchange:
             # Of two bars with one opening time the last received wins.
             found.update({_milliseconds(bar.ts): bar for bar in page if start <= bar.ts < end})
             last = max((_milliseconds(bar.ts) for bar in page), default=stop)
-            if last < since:
+            if last < since or stop - last <= step:
                 break
             since = last + 1
         return tuple(found[stamp] for stamp in sorted(found))

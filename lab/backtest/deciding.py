@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -61,7 +60,6 @@ class Decider:
         self._panel = panel
         self._batch = batch
         self._start = start
-        self._guard = threading.Lock()
         self._received, waits, self._complete = _holds(panel)
         # A market that is late holds up the others of its account, and no other account.
         self._waits = np.zeros_like(waits) if batch.alone else waits
@@ -77,9 +75,7 @@ class Decider:
         )
         longest = max((feature.lookback for feature in features), default=1)
         warm_up = max(self._strategy.lookback(params) + longest - 1, _SHORTEST) - 1
-        with self._guard:
-            arrays = self.features.arrays(features)
-        return Job(place, params, features, arrays, numbers, warm_up)
+        return Job(place, params, features, self.features.arrays(features), numbers, warm_up)
 
     def decide(self, job: Job) -> Decision:
         """Return the checked weights of one set.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+from concurrent.futures import Future
 from typing import Final
 
 from lab.backtest.layout import Array
@@ -14,10 +16,13 @@ from lab.features.compute import compute_values
 __all__ = ["FeatureCache"]
 
 _MEGABYTE: Final = 2**20
+_Claimed = dict[Feature, Future[Array]]
 
 
 class FeatureCache:
     """Features of one panel, computed when needed; the one unused for longest goes when room is short.
+
+    Safe to use from threads.
 
     Attributes
     ----------
@@ -34,25 +39,50 @@ class FeatureCache:
         self.room = room
         self.computed = 0
         self.each = 8 * max(panel.shape[0] * panel.shape[1], 1)
-        self._known: dict[Feature, Array] = {}
+        self._known: dict[Feature, Future[Array]] = {}
+        self._guard = threading.Lock()
 
     def arrays(self, features: tuple[Feature, ...]) -> tuple[Array, ...]:
-        """Return the values of features that are needed together, each of shape (T, N)."""
+        """Return the values of features that are needed together, each of shape (T, N).
+
+        What one thread computes, others wait for, and compute what else they need meanwhile.
+        """
         if len(features) * self.each > self.room:
             raise ConfigError(
                 f"memory: the features of a single set need {len(features) * self.each / _MEGABYTE:.0f} MB, "
                 f"{max(self.room, 0) / _MEGABYTE:.0f} MB are left of what was given; give more, or "
                 "fewer markets or bars"
             )
-        if math.isinf(self.room) and all(feature in self._known for feature in features):
-            return tuple(self._known[feature] for feature in features)
-        # Those known are put last, so that they are not the ones to go.
-        found = {feature: self._known.pop(feature) for feature in features if feature in self._known}
-        missing = [feature for feature in dict.fromkeys(features) if feature not in found]
-        while self._known and (len(self._known) + len(found) + len(missing)) * self.each > self.room:
-            del self._known[next(iter(self._known))]
+        found, missing = self._claim(features)
         if missing:
-            found |= compute_values(self._panel, tuple(missing))
+            self._compute(missing)
+        return tuple(found[feature].result() for feature in features)
+
+    def _claim(self, features: tuple[Feature, ...]) -> tuple[dict[Feature, Future[Array]], _Claimed]:
+        """Return where all values will be, and those among them that the caller has to compute."""
+        with self._guard:
+            if math.isinf(self.room) and all(feature in self._known for feature in features):
+                return {feature: self._known[feature] for feature in features}, {}
+            # Those known are put last, so that they are not the ones to go.
+            found = {feature: self._known.pop(feature) for feature in features if feature in self._known}
+            missing: _Claimed = {feature: Future() for feature in features if feature not in found}
+            while self._known and (len(self._known) + len(found) + len(missing)) * self.each > self.room:
+                del self._known[next(iter(self._known))]
+            found |= missing
+            self._known |= found
             self.computed += len(missing)
-        self._known |= found
-        return tuple(found[feature] for feature in features)
+            return found, missing
+
+    def _compute(self, missing: _Claimed) -> None:
+        try:
+            for feature, values in compute_values(self._panel, tuple(missing)).items():
+                missing[feature].set_result(values)
+        except BaseException as error:
+            with self._guard:
+                for feature, place in missing.items():
+                    if self._known.get(feature) is place:
+                        del self._known[feature]
+            for place in missing.values():
+                if not place.done():
+                    place.set_exception(error)
+            raise

@@ -60,35 +60,34 @@ def source_digest(file: Path, *, package: Path = _PACKAGE) -> str:
     package : pathlib.Path
         Folder of the package called ``lab``.
     """
-    seen: dict[Path, bytes] = {}
-    waiting = [file]
+    seen: dict[str, bytes] = {}
+    waiting = [str(file)]
     while waiting:
         path = waiting.pop()
         if path in seen:
             continue
-        seen[path] = _source(path)
-        waiting += _imported(seen[path].decode(), package)
-    found = hashlib.sha256()
-    for path in sorted(seen):
-        found.update(hashlib.sha256(seen[path]).digest())
-    return found.hexdigest()
+        seen[path], reached = _source(path, package)
+        waiting += reached
+    return hashlib.sha256(b"".join(seen[path] for path in sorted(seen))).hexdigest()
 
 
-def _imported(text: str, package: Path) -> list[Path]:
-    files: list[Path] = []
+@functools.cache
+def _source(path: str, package: Path) -> tuple[bytes, tuple[str, ...]]:
+    """Return the hash of a file and the files of the package that it imports."""
+    content = Path(path).read_bytes()
+    return hashlib.sha256(content).digest(), tuple(_imported(content.decode(), package))
+
+
+def _imported(text: str, package: Path) -> list[str]:
+    files: list[str] = []
     for module, many, few, plain in _IMPORT.findall(text):
         place = package.joinpath(*(module or plain).split(".")[1:])
         names = [name.split(" as ")[0].strip() for name in (many or few).split("#")[0].split(",")]
         candidates = [place.with_suffix(".py"), place / "__init__.py"]
         candidates += [place / f"{name}.py" for name in names if name]
         candidates += [place / name / "__init__.py" for name in names if name]
-        files += [path for path in candidates if path.is_file()]
+        files += [str(path) for path in candidates if path.is_file()]
     return files
-
-
-@functools.cache
-def _source(path: Path) -> bytes:
-    return path.read_bytes()
 
 
 @functools.cache
