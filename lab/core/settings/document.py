@@ -28,9 +28,11 @@ class Section(BaseModel):
     @classmethod
     def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse ``yes`` and ``"0.3"`` where a number belongs; pydantic would convert them."""
+        if not isinstance(value, (bool, str)):
+            return value
         annotation = cls.model_fields[str(info.field_name)].annotation
         allowed = {annotation, *getattr(annotation, "__args__", ())}
-        if isinstance(value, (bool, str)) and allowed & {int, float} and not allowed & {bool, str}:
+        if allowed & {int, float} and not allowed & {bool, str}:
             raise ValueError(f"should be a number, not {'yes or no' if value in {True, False} else 'text'}")
         return value
 
