@@ -42,12 +42,12 @@ def settings_command(
     as_json: Json = True,
 ) -> None:
     """Print what is in force, without a file the schema of one; what ``mnemo config`` shows of the bridge."""
-    from live_bridge.config import BridgeConfig, in_force, load_config
+    from live_bridge.config import in_force, load_config, schema
 
     if config is None:
-        document = BridgeConfig.model_json_schema()
+        document = schema()
     else:
-        document = in_force(load_config(config, root=root), os.environ)
+        document = in_force(load_config(config, root=root, environment=os.environ), os.environ)
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
 
 

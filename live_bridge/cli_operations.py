@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from contextlib import ExitStack
@@ -47,7 +48,7 @@ def health_command(config: Config, root: Root = Path(), as_json: Json = False) -
     from live_bridge.monitoring.health import check_health, health_document
     from live_bridge.runner import through_ccxt
 
-    loaded = load_config(config, root=root)
+    loaded = load_config(config, root=root, environment=os.environ)
     checks = check_health(loaded, connect=partial(through_ccxt, loaded), local_now=partial(datetime.now, UTC))
     document = health_document(checks)
     width = max(len(check.name) for check in checks)
@@ -91,7 +92,7 @@ def watch_command(
     from live_bridge.runner import through_ccxt
     from live_bridge.watch import tick_process, watch
 
-    loaded = load_config(config, root=root)
+    loaded = load_config(config, root=root, environment=os.environ)
     timeframes = [instance.timeframe for instance in load_portfolio(loaded.portfolio).instances]
     stop = Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -142,7 +143,7 @@ def backup_command(
     from live_bridge.backup import backup
     from live_bridge.config import load_config
 
-    document = backup(load_config(config, root=root).state, to)
+    document = backup(load_config(config, root=root, environment=os.environ).state, to)
     _print(document, [f"{document['path']}: {document['events']} events, chain intact"], as_json=as_json)
 
 
@@ -157,7 +158,7 @@ def restore_command(
     from live_bridge.config import load_config
     from live_bridge.runner import exclusive
 
-    loaded = load_config(config, root=root)
+    loaded = load_config(config, root=root, environment=os.environ)
     with exclusive(loaded.state):
         document = restore(copy, loaded.state)
     lines = [f"{document['path']}: {document['events']} events, chain intact"]

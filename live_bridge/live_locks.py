@@ -9,12 +9,11 @@ from urllib.parse import urlsplit
 
 from lab.core.errors import ConfigError
 from lab.strategies import Portfolio
-from live_bridge.config import LoadedConfig
+from live_bridge.config import PROFILES, LoadedConfig
 from live_bridge.exchange import KeyRights
 
 __all__ = ["at_stage", "check_host", "check_rights", "require_live"]
 
-PROFILES: Final = ("dev", "staging", "prod")
 _OWN_MACHINE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _TEST_NETS: Final = frozenset({"testnet.binance.vision", "demo-api.binance.com"})
 

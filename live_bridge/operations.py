@@ -34,7 +34,9 @@ _UNSOLD = (
 )
 
 
-def halt(config: Path, *, root: Path, by: str, reason: str) -> tuple[dict[str, Any], int]:
+def halt(
+    config: Path, *, root: Path, by: str, reason: str, environment: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], int]:
     """Stop deciding and ordering until :func:`resume`; asks no exchange, so that it works when nothing does.
 
     Parameters
@@ -44,10 +46,13 @@ def halt(config: Path, *, root: Path, by: str, reason: str) -> tuple[dict[str, A
     by, reason : str
         Who, and why; both are kept.
     """
-    return _told(config, root, "HALTED", by, reason, f"HALTED by {by}: {reason}")
+    loaded = _loaded(config, root, environment)
+    return _told(loaded, "HALTED", by, reason, f"HALTED by {by}: {reason}")
 
 
-def resume(config: Path, *, root: Path, by: str, reason: str) -> tuple[dict[str, Any], int]:
+def resume(
+    config: Path, *, root: Path, by: str, reason: str, environment: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], int]:
     """Let the bridge decide and order again, and begin the breakers' day anew.
 
     Raises
@@ -55,7 +60,8 @@ def resume(config: Path, *, root: Path, by: str, reason: str) -> tuple[dict[str,
     ConfigError
         If it is not halted.
     """
-    return _told(config, root, "RESUMED", by, reason, f"RESUMED by {by}: {reason}")
+    loaded = _loaded(config, root, environment)
+    return _told(loaded, "RESUMED", by, reason, f"RESUMED by {by}: {reason}")
 
 
 def reconcile(
@@ -81,12 +87,13 @@ def reconcile(
     ConfigError
         On paper, where there is nothing to compare with.
     """
-    loaded = load_config(config, root=root)
+    variables = os.environ if environment is None else environment
+    loaded = load_config(config, root=root, environment=variables)
     if loaded.settings.mode != "live":
         raise ConfigError(f"{loaded.source}: mode: paper; a simulated account is what its journal says")
     clock = local_now or _now
     with exclusive(loaded.state), heeded(loaded.state, clock()):
-        session = _session(loaded, root, live, connect, environment, pause, clock)
+        session = _session(loaded, root, live, connect, variables, pause, clock)
         with session.opened() as book:
             desk = session.desk(book)
             symbols = _symbols(session, book)
@@ -117,10 +124,11 @@ def flatten(
     code : int
         0, or 1 when something that could be sold is left.
     """
-    loaded = load_config(config, root=root)
+    variables = os.environ if environment is None else environment
+    loaded = load_config(config, root=root, environment=variables)
     clock = local_now or _now
     with exclusive(loaded.state, seconds=_patience(loaded)), heeded(loaded.state, clock(), instead=_UNSOLD):
-        session = _session(loaded, root, live, connect, environment, pause, clock)
+        session = _session(loaded, root, live, connect, variables, pause, clock)
         with session.opened() as book:
             if book.state.risk.mode != HALTED:
                 body = {"by": by, "reason": f"flatten: {reason}"}
@@ -184,10 +192,13 @@ def _only_dust(document: Mapping[str, Any]) -> bool:
     return all(position["symbol"] in sold for position in document["state"]["positions"])
 
 
-def _told(config: Path, root: Path, kind: str, by: str, reason: str, text: str) -> tuple[dict[str, Any], int]:
+def _loaded(config: Path, root: Path, environment: Mapping[str, str] | None) -> LoadedConfig:
+    return load_config(config, root=root, environment=os.environ if environment is None else environment)
+
+
+def _told(loaded: LoadedConfig, kind: str, by: str, reason: str, text: str) -> tuple[dict[str, Any], int]:
     if not by.strip() or not reason.strip():
         raise ConfigError(f"{kind}: who and why are kept; both --by and --reason are needed")
-    loaded = load_config(config, root=root)
     if not loaded.state.is_file():
         raise DataError(f"{loaded.state}: no journal yet, so there is nothing to halt or resume")
     with exclusive(loaded.state, seconds=_patience(loaded)):
@@ -229,7 +240,7 @@ def _session(
     root: Path,
     live: bool,
     connect: Connect | None,
-    environment: Mapping[str, str] | None,
+    environment: Mapping[str, str],
     pause: Callable[[float], None],
     local_now: Callable[[], datetime],
 ) -> Session:
@@ -239,7 +250,7 @@ def _session(
         connect=connect,
         live=live,
         new_account=False,
-        environment=os.environ if environment is None else environment,
+        environment=environment,
         local_now=local_now,
         pause=pause,
     )

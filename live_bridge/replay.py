@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,7 +47,9 @@ class _Recorded:
     planned: Mapping[str, Any]
 
 
-def replay(config: Path, tick: str, *, root: Path) -> tuple[dict[str, Any], int]:
+def replay(
+    config: Path, tick: str, *, root: Path, environment: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], int]:
     """Derive `tick` again and compare; nothing is asked or written.
 
     The state before the tick is folded from the events before it; bars, prices, rules and time are those
@@ -60,6 +63,8 @@ def replay(config: Path, tick: str, *, root: Path) -> tuple[dict[str, Any], int]
         The tick's name, as ``live-bridge status`` and the journal show it.
     root : pathlib.Path
         Folder that holds ``data/``.
+    environment : mapping of str to str, optional
+        Profile and variables over the file; default: the process's.
 
     Returns
     -------
@@ -76,7 +81,8 @@ def replay(config: Path, tick: str, *, root: Path) -> tuple[dict[str, Any], int]
     ConfigError
         If configuration, portfolio or version are not those of the tick.
     """
-    loaded = load_config(config, root=root)
+    variables = os.environ if environment is None else environment
+    loaded = load_config(config, root=root, environment=variables)
     if not loaded.state.is_file():
         raise DataError(f"{loaded.state}: no journal; nothing to replay")
     portfolio = load_portfolio(loaded.portfolio)

@@ -76,7 +76,8 @@ def run(
         Of the class that names the exit code. What the journal holds by then is complete and consistent.
     """
     started = time.perf_counter()
-    loaded = load_config(config, root=root)
+    variables = os.environ if environment is None else environment
+    loaded = load_config(config, root=root, environment=variables)
     clock = local_now or (lambda: datetime.now(UTC))
     with exclusive(loaded.state), heeded(loaded.state, clock()) as past:
         session = Session(
@@ -85,7 +86,7 @@ def run(
             connect=connect,
             live=live,
             new_account=new_account,
-            environment=os.environ if environment is None else environment,
+            environment=variables,
             local_now=clock,
             pause=pause,
         )
@@ -124,7 +125,7 @@ def _exit_code(outcome: Outcome) -> int:
     return DataError.exit_code if late or idle else 0
 
 
-def status(config: Path, *, root: Path) -> dict[str, Any]:
+def status(config: Path, *, root: Path, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Read the journal, check all of it, and return what it adds up to; nothing is asked or written.
 
     Raises
@@ -132,7 +133,8 @@ def status(config: Path, *, root: Path) -> dict[str, Any]:
     DataError
         If there is no journal yet, or its chain is broken.
     """
-    loaded = load_config(config, root=root)
+    variables = os.environ if environment is None else environment
+    loaded = load_config(config, root=root, environment=variables)
     if not loaded.state.is_file():
         raise DataError(f"{loaded.state}: no journal yet; 'live-bridge run --config {config}' starts it")
     portfolio = load_portfolio(loaded.portfolio)

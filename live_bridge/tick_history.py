@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +22,7 @@ _BEGINNINGS: Final = ("OPENED", "MODE_CHANGED")
 _TRANSFERS: Final = ("ADOPTED", "PHANTOM")
 
 
-def history(config: Path, *, root: Path) -> dict[str, Any]:
+def history(config: Path, *, root: Path, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Read the journal and return every finished tick since the account began; nothing is asked or written.
 
     Parameters
@@ -30,6 +31,8 @@ def history(config: Path, *, root: Path) -> dict[str, Any]:
         ``bridge.yaml``.
     root : pathlib.Path
         Folder that holds ``data/``.
+    environment : mapping of str to str, optional
+        Profile and variables over the file; default: the process's.
 
     Returns
     -------
@@ -44,7 +47,8 @@ def history(config: Path, *, root: Path) -> dict[str, Any]:
     DataError
         If there is no journal, or its chain is broken.
     """
-    loaded = load_config(config, root=root)
+    variables = os.environ if environment is None else environment
+    loaded = load_config(config, root=root, environment=variables)
     if not loaded.state.is_file():
         raise DataError(f"{loaded.state}: no journal yet; 'live-bridge run --config {config}' starts it")
     portfolio = load_portfolio(loaded.portfolio)

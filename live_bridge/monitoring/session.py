@@ -82,7 +82,7 @@ class Observation:
 def observation_of(config: Path, *, root: Path) -> Observation:
     """Return where a run of `config` is told of; with the shipped settings where it cannot be read."""
     try:
-        loaded = load_config(config, root=root)
+        loaded = load_config(config, root=root, environment=os.environ)
     except MnemoError:
         state = root / "data/live" / f"{config.stem}.sqlite"
         return Observation(MonitoringSettings(), root, "unknown", config.stem, "", state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import yaml
@@ -11,12 +11,24 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 
 from lab.core.errors import ConfigError
 
-__all__ = ["Section", "parse_document"]
+__all__ = [
+    "SHOWN_FAULTS",
+    "Location",
+    "Section",
+    "dotted",
+    "fault_message",
+    "known_part",
+    "model_in",
+    "overlaid",
+    "parse_document",
+    "read_document",
+    "refusal",
+]
 
 Location = tuple[str | int, ...]
 
 _LONGEST_TEXT: Final = 1_000_000
-_SHOWN_FAULTS: Final = 20
+SHOWN_FAULTS: Final = 20
 
 
 class Section(BaseModel):
@@ -59,17 +71,26 @@ def parse_document(text: str, model: type[M], *, source: str, defaults: Mapping[
     ConfigError
         With one line per fault: ``file:line: key: what was found, what is allowed``.
     """
-    values, lines = _read(text, source)
+    values, lines = read_document(text, source)
     try:
-        return model.model_validate(_over(defaults or {}, values))
+        return model.model_validate(overlaid(defaults or {}, values))
     except ValidationError as error:
-        faults = list(dict.fromkeys(_message(fault, lines, model, source) for fault in error.errors()))
-        if len(faults) > _SHOWN_FAULTS:
-            faults[_SHOWN_FAULTS:] = [f"{source}: {len(faults) - _SHOWN_FAULTS} more faults"]
-        raise ConfigError("\n".join(faults)) from None
+        faults = []
+        for fault in error.errors():
+            where = f"{source}:{lines.get(known_part(fault['loc'], lines), 1)}: "
+            faults.append(fault_message(fault, f"{where}{dotted(fault['loc']) or 'document'}", model))
+        raise refusal(faults, source) from None
 
 
-def _read(text: str, source: str) -> tuple[Any, dict[Location, int]]:
+def refusal(faults: Sequence[str], source: str) -> ConfigError:
+    """Return the error that tells `faults`, each once, and how many more there are."""
+    told = list(dict.fromkeys(faults))
+    if len(told) > SHOWN_FAULTS:
+        told[SHOWN_FAULTS:] = [f"{source}: {len(told) - SHOWN_FAULTS} more faults"]
+    return ConfigError("\n".join(told))
+
+
+def read_document(text: str, source: str) -> tuple[Any, dict[Location, int]]:
     """Return the plain values of YAML `text`, and the line of every key."""
     if len(text) > _LONGEST_TEXT:
         raise ConfigError(f"{source}: {len(text):,} characters, expected at most {_LONGEST_TEXT:,}")
@@ -94,13 +115,14 @@ def _read(text: str, source: str) -> tuple[Any, dict[Location, int]]:
         raise ConfigError(f"{source}:1: not readable as plain YAML: {error}") from None
 
 
-def _over(defaults: Mapping[str, Any], given: Any) -> Any:
+def overlaid(defaults: Mapping[str, Any], given: Any) -> Any:
+    """Return `given` over `defaults`: mappings are merged at any depth, all else is replaced."""
     if not isinstance(given, dict):
         return given
     merged = {**defaults, **given}
     for key, value in defaults.items():
         if isinstance(value, Mapping) and key in given:
-            merged[key] = _over(value, given[key])
+            merged[key] = overlaid(value, given[key])
     return merged
 
 
@@ -119,7 +141,7 @@ def _index(
             here = (*at, _key(key, source))
             if here in lines:
                 raise ConfigError(
-                    f"{source}:{key.start_mark.line + 1}: {_dotted(here)}: key given twice; keep one"
+                    f"{source}:{key.start_mark.line + 1}: {dotted(here)}: key given twice; keep one"
                 )
             lines[here] = key.start_mark.line + 1
             _index(value, here, lines, seen, source)
@@ -134,14 +156,18 @@ def _key(node: yaml.Node, source: str) -> str:
     return str(node.value)
 
 
-def _message(fault: Any, lines: dict[Location, int], model: type[BaseModel], source: str) -> str:
+def known_part(location: Location, lines: Mapping[Location, int]) -> Location:
+    """Return the longest beginning of `location` that stands in the file."""
+    while location and location not in lines:
+        location = location[:-1]
+    return location
+
+
+def fault_message(fault: Any, where: str, model: type[BaseModel], *, besides: Sequence[str] = ()) -> str:
+    """Return one of pydantic's faults in words; `besides` are keys of the whole file that `model` lacks."""
     location: Location = fault["loc"]
-    known = location
-    while known and known not in lines:
-        known = known[:-1]
-    where = f"{source}:{lines.get(known, 1)}: {_dotted(location) or 'document'}"
     if fault["type"] == "extra_forbidden":
-        allowed = _keys_at(model, location[:-1])
+        allowed = sorted({*_keys_at(model, location[:-1]), *(besides if len(location) == 1 else ())})
         near = difflib.get_close_matches(str(location[-1]), allowed, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         return f"{where}: unknown key; {hint}allowed: {', '.join(allowed)}"
@@ -156,7 +182,8 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _dotted(location: Location) -> str:
+def dotted(location: Location) -> str:
+    """Return a location as it is written in messages."""
     return ".".join(str(part) for part in location)
 
 
@@ -166,15 +193,16 @@ def _keys_at(model: type[BaseModel], location: Location) -> list[str]:
         if isinstance(part, int):
             continue
         field = getattr(current, "model_fields", {}).get(part)
-        current = _model_in(field.annotation) if field else None
+        current = model_in(field.annotation) if field else None
     return sorted(getattr(current, "model_fields", {}))
 
 
-def _model_in(annotation: Any) -> Any:
+def model_in(annotation: Any) -> Any:
+    """Return the model that an annotation holds, or None."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for inner in getattr(annotation, "__args__", ()):
-        found = _model_in(inner)
+        found = model_in(inner)
         if found is not None:
             return found
     return None

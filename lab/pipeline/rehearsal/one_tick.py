@@ -94,9 +94,11 @@ def _bridge_config(portfolio: Portfolio, url: str, state: Path) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without keys: a paper tick needs none, so it gets none."""
+    """Return the environment without keys, which a paper tick does not need, and without settings."""
     return {
-        name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_API_SECRET"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.endswith(("_API_KEY", "_API_SECRET")) and not name.upper().startswith("MNEMO_BRIDGE__")
     }
 
 

@@ -235,6 +235,8 @@ def _environment(mode: Mode) -> dict[str, str]:
         if not (
             name.startswith("MNEMO_") and name.endswith(("_API_KEY", "_API_SECRET", "_KEYS_FILE", "_URLS"))
         )
+        # A rehearsal has settings of its own: a variable meant for an account would move its journal.
+        and not name.upper().startswith("MNEMO_BRIDGE__")
     }
     if mode == "live":
         key, secret = _KEYS
