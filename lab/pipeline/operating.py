@@ -12,10 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from feature_store.atomic import write_bytes
-from lab.core.errors import ConfigError, DataError, MnemoError
+from lab.core.errors import DataError, MnemoError
 from lab.pipeline.comparing import compare
 from lab.pipeline.processes import run_bridge
 from lab.report.execution import run_notebook
@@ -54,7 +52,7 @@ def write_operator_report(
     Parameters
     ----------
     config : Path
-        The bridge's YAML file: its keys ``account``, ``portfolio`` and ``state`` are read.
+        The bridge's YAML file: ``account``, ``portfolio`` and ``state`` in force are read.
     root : Path
         Folder that holds ``data/``, ``mlruns/`` and ``reports/``.
     period : {"daily", "weekly", "monthly"}
@@ -80,11 +78,11 @@ def write_operator_report(
     """
     span = period_before(period, now)
     settings, portfolio = _settings(config, root)
-    state = root / str(settings.get("state", "data/live/main.sqlite"))
+    state = root / str(settings["state"])
     if not state.is_file():
         raise DataError(f"{state} not found: the bridge has not run under {root}; 'live-bridge run' opens it")
     run_bridge(["status", "--config", str(config), "--root", str(root)])
-    account = str(settings.get("account", "main"))
+    account = str(settings["account"])
     command = ["mnemo", "operator-report", "--config", str(config), "--period", period]
     context = {
         "account": account,
@@ -112,12 +110,8 @@ def write_operator_report(
 
 
 def _settings(config: Path, root: Path) -> tuple[Mapping[str, Any], Portfolio]:
-    try:
-        found = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{config} cannot be read: {error}") from None
-    if not isinstance(found, dict) or not isinstance(found.get("portfolio"), str):
-        raise ConfigError(f"{config} names no portfolio; expected the file that 'live-bridge run' is given")
+    """Return the bridge's settings in force, which are the file's, its profile's and the environment's."""
+    found = run_bridge(["settings", "--config", str(config), "--root", str(root)])
     beside = config.parent / found["portfolio"]
     return found, load_portfolio(beside if beside.exists() else root / found["portfolio"])
 

@@ -102,7 +102,7 @@ def test_a_failing_notebook_keeps_the_page_that_was_there(
 def test_mistakes_are_one_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "bridge.yaml"
     for text, code, words in (
-        ("[1, 2]", 2, "names no portfolio"),
+        ("[1, 2]", 2, "bridge.yaml:1: expected lines of the form"),
         (f"portfolio: {PORTFOLIO}", 3, "the bridge has not run"),
     ):
         config.write_text(text)
