@@ -43,6 +43,8 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             kernel = numba.njit(**options)(function)
         finally:
             config.CACHE_DIR = before
+        if config.DISABLE_JIT:
+            return kernel
         # A full disk costs the cache, not the run: numba has such a guard, for Windows only.
         kernel._cache._guard_against_spurious_io_errors = lambda: contextlib.suppress(OSError)
         return kernel
