@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 _PROGRESS_SECONDS = 20.0
 _FAILURES_SHOWN = 10
+_BAN_SECONDS = 1.2
 
 
 @dataclass(slots=True)
@@ -114,6 +115,9 @@ class Stage:
         for _ in range(runs - 1):
             if ended.code == 0:
                 break
+            if "EXCHANGE_BANNED" in ended.error:
+                # The stage asks to be left alone for a second; a crontab would be later than that.
+                time.sleep(_BAN_SECONDS)
             ended = self.run(self.tick(root, **options))
         return ended
 
