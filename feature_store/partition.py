@@ -17,7 +17,6 @@ from feature_store.tail import superseded, tail_of
 
 __all__ = ["checksum", "conform", "overlapping", "read_file", "read_tail", "store_rows", "sweep"]
 
-_CHUNK_BYTES: Final = 1 << 20
 _ISO: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
@@ -81,12 +80,9 @@ def overlapping(manifest: Manifest, start: datetime | None, end: datetime | None
 
 
 def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
+    """Return the SHA-256 of a file's bytes, 64 hex digits."""
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def conform(rows: pl.DataFrame, stored: Manifest, offered: Manifest) -> pl.DataFrame:

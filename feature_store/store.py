@@ -14,7 +14,7 @@ import polars as pl
 from feature_store.atomic import exclusive
 from feature_store.errors import CorruptFileError, StoreError
 from feature_store.manifest import FILE_NAME, Manifest, load_manifest, schema_of
-from feature_store.partition import conform, overlapping, read_file, read_tail
+from feature_store.partition import conform, read_file, read_tail
 from feature_store.rows import arrange, known_by
 from feature_store.tail import next_generation, tail_of
 from feature_store.verified import Verified, select
@@ -41,20 +41,16 @@ class FeatureStore:
     --------
     >>> import tempfile
     >>> from datetime import UTC, datetime
-    >>> frame = pl.DataFrame(
-    ...     {
-    ...         "ts": [datetime(2024, 1, 31, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)],
-    ...         "name": ["a", "a"],
-    ...         "x": [1.0, 2.0],
-    ...     },
-    ...     schema_overrides={"ts": pl.Datetime("us", "UTC")},
-    ... )
+    >>> days = [datetime(2024, 1, 31, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)]
+    >>> frame = pl.DataFrame({"ts": days, "name": ["a", "a"], "x": [1.0, 2.0]})
     >>> store = FeatureStore(Path(tempfile.mkdtemp()))
     >>> manifest = store.write("demo", frame, entity="name", time="ts", inputs=["abc"])
     >>> [(part.month, part.rows, part.inputs) for part in manifest.partitions]
     [('2024-01', 1, ('abc',)), ('2024-02', 1, ('abc',))]
     >>> store.scan("demo", columns=["x"]).collect()["x"].to_list()
     [1.0, 2.0]
+    >>> store.lineage("demo")[1]["inputs"]
+    ['abc']
     """
 
     def __init__(self, root: Path) -> None:
@@ -183,7 +179,8 @@ class FeatureStore:
             Default: all.
         start, end : datetime, optional
             ``start <= time < end``, timezone-aware. Months outside are not opened.
-        earlier : bool, the rows that later ones replaced as well, in no order
+        earlier : bool
+            Whether the rows that later ones replaced come as well, in no order.
 
         Raises
         ------
@@ -191,7 +188,8 @@ class FeatureStore:
             If there is no such dataset; if a file is missing or its bytes are not those the manifest names.
         """
         manifest, paths = self._verified_files(dataset, start, end, earlier=earlier)
-        paths = paths or self._any_file(dataset)
+        # Where no month overlaps a span any file has the schema, and filters leave no row of it.
+        paths = paths or self.files(dataset)[:1]
         return select(paths, manifest, columns=columns, entities=entities, start=start, end=end)
 
     def as_of(
@@ -213,7 +211,10 @@ class FeatureStore:
         columns, entities, start, end
             See :meth:`scan`; the rows come sorted by entity, then time.
 
-        Raises StoreError if the dataset does not know when its rows became known.
+        Raises
+        ------
+        StoreError
+            If the dataset does not record when its rows became known.
         """
         manifest = self._existing(dataset)
         if manifest.known is None:
@@ -238,7 +239,10 @@ class FeatureStore:
         return sorted(found[manifest.entity].to_list())
 
     def lineage(self, dataset: str) -> list[dict[str, Any]]:
-        """Return, per partition, its month, checksum, rows and the hashes of what it was made from."""
+        """Return what each partition was made from: ``month``, ``sha256`` of its file, ``rows``, ``inputs``.
+
+        `inputs` are the hashes that writes gave. Rows that still lie in the tail are in no partition.
+        """
         return [
             {"month": part.month, "sha256": part.sha256, "rows": part.rows, "inputs": list(part.inputs)}
             for part in self._existing(dataset).partitions
@@ -268,25 +272,16 @@ class FeatureStore:
             return self._tail[1]
         return read_tail(folder, manifest)
 
-    def _any_file(self, dataset: str) -> list[Path]:
-        # Where no month overlaps a span any file has the schema, and filters leave no row of it.
-        return self._verified_files(dataset, None, None)[1][:1]
-
     def _verified_files(
         self, dataset: str, start: datetime | None, end: datetime | None, *, earlier: bool = False
     ) -> tuple[Manifest, list[Path]]:
-        """Return the files with rows of a span: partitions, the tail, and `earlier` the replaced rows."""
+        """Return the manifest in force and the files with rows of a span, their bytes compared."""
         manifest = self._existing(dataset)
         folder = self.folder(dataset)
         while True:
             tail = tail_of(folder, manifest.generation)
             try:
-                parts = list(overlapping(manifest, start, end))
-                paths = [self._verified.path(folder, part) for part in parts]
-                if tail is not None:
-                    paths.append(self._verified.path(folder, tail))
-                older = [part.earlier for part in parts if part.earlier is not None] if earlier else []
-                paths += [self._verified.path(folder, each) for each in older]
+                paths = self._verified.paths(folder, manifest, tail, start, end, earlier=earlier)
             except CorruptFileError:
                 # A writer may have replaced the manifest and removed the old files since it was read.
                 newer = self._existing(dataset)

@@ -12,7 +12,7 @@ import polars as pl
 from feature_store.atomic import fault_point
 from feature_store.errors import CorruptFileError
 from feature_store.manifest import Earlier, Manifest, Partition
-from feature_store.partition import checksum
+from feature_store.partition import checksum, overlapping
 from feature_store.tail import TailFile
 
 __all__ = ["QUARANTINE", "Verified", "select"]
@@ -61,6 +61,23 @@ class Verified:
             )
         self._seen[path] = signature
         return path
+
+    def paths(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        tail: TailFile | None,
+        start: datetime | None,
+        end: datetime | None,
+        *,
+        earlier: bool,
+    ) -> list[Path]:
+        """Return the files with rows of a span: partitions, the tail, with `earlier` the replaced rows."""
+        parts = list(overlapping(manifest, start, end))
+        entries: list[Partition | Earlier | TailFile] = [*parts]
+        entries += [] if tail is None else [tail]
+        entries += [part.earlier for part in parts if part.earlier is not None] if earlier else []
+        return [self.path(folder, entry) for entry in entries]
 
 
 def select(

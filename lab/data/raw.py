@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -14,13 +13,13 @@ from typing import Any, Final
 import polars as pl
 
 from feature_store.atomic import fault_point, replacing, write_bytes
+from feature_store.partition import checksum as file_digest
 from lab.core.errors import DataError
 from lab.core.hashing import digest
 
 __all__ = ["ImportRecord", "RawStore", "file_digest", "utc_text"]
 
 SCHEMA_VERSION: Final = 1
-_CHUNK_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +175,6 @@ def _read(path: Path) -> ImportRecord:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} cannot be read as the record of an import: {error}") from None
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, 64 hex digits."""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            found.update(chunk)
-    return found.hexdigest()
 
 
 def utc_text(instant: datetime) -> str:
