@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.core.compiled import njit
+from lab.risk.health import BANNED_NOW, UNWELL
 from lab.risk.limits import Limits
 from lab.risk.reasons import Reason
 from lab.risk.state import (
@@ -22,28 +23,37 @@ from lab.risk.state import (
     TROUBLE,
     RiskState,
 )
+from lab.risk.tables import ACTIONS, MEASURES, RESETS
 
-__all__ = ["HALT", "NO_ENTRIES", "REDUCE", "judge", "keep_marks", "period", "revalue", "trouble_of"]
+__all__ = [
+    "HALT",
+    "NO_ENTRIES",
+    "REDUCE",
+    "judge",
+    "keep_marks",
+    "loses",
+    "period",
+    "revalue",
+    "trouble_of",
+]
 
 Codes = NDArray[np.int64]
 
-NO_ENTRIES: Final = 1
-REDUCE: Final = 2
-HALT: Final = 3
+NO_ENTRIES: Final = ACTIONS.index("no_entries")
+REDUCE: Final = ACTIONS.index("reduce_only")
+HALT: Final = ACTIONS.index("halt")
 
-_DAY, _WEEK, _MONTH, _DRAWDOWN = 0, 1, 2, 3
-_PERSON: Final = 3
-_DAILY_LOSS: Final = int(Reason.DAILY_LOSS)
-_WEEKLY_LOSS: Final = int(Reason.WEEKLY_LOSS)
-_MONTHLY_LOSS: Final = int(Reason.MONTHLY_LOSS)
-_DRAWN: Final = int(Reason.DRAWDOWN)
+_DAY: Final = MEASURES.index("daily_loss")
+_WEEK: Final = MEASURES.index("weekly_loss")
+_DRAWDOWN: Final = MEASURES.index("drawdown")
+_PERSON: Final = RESETS.index("person")
+# What a tripped row says, by its measure.
+_REASONS: Final = tuple(
+    int(reason) for reason in (Reason.DAILY_LOSS, Reason.WEEKLY_LOSS, Reason.MONTHLY_LOSS, Reason.DRAWDOWN)
+)
 _DATA: Final = int(Reason.DATA)
 _HEALTH: Final = int(Reason.EXCHANGE_HEALTH)
 _HALTED: Final = int(Reason.HALTED)
-
-# Codes of `RiskState.markets[TROUBLE]`.
-_UNWELL: Final = 2.0
-_BANNED_NOW: Final = 3.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -106,6 +116,19 @@ def keep_marks(state: RiskState) -> None:
             state.markets[PAST_MARK, i] = state.markets[MARK, i]
 
 
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def loses(equity: float, reference: float, at: float) -> bool:
+    """Return whether `equity` is down from `reference` by the fraction `at` or more, or has no value.
+
+    Examples
+    --------
+    >>> loses(96.0, 100.0, 0.05), loses(95.0, 100.0, 0.05), loses(float("nan"), 100.0, 1.0)
+    (False, True, True)
+    """
+    # Written so that an equity or a reference that is not a number loses.
+    return not (equity > reference * (1.0 - at) and equity > 0.0 and equity < np.inf)
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _begin(memory: NDArray[np.float64], equity: float, number: float) -> None:
     memory[REFERENCE] = equity
@@ -130,9 +153,7 @@ def _tripped(
         memory[PERIOD] = number
     elif measure == _DRAWDOWN and memory[TRIPPED] == 0.0 and equity > memory[REFERENCE]:
         memory[REFERENCE] = equity
-    # Written so that an equity or a reference that is not a number trips the breaker.
-    sound = equity > 0.0 and equity < np.inf and equity > memory[REFERENCE] * (1.0 - at)
-    if memory[TRIPPED] == 0.0 and not sound:
+    if memory[TRIPPED] == 0.0 and loses(equity, memory[REFERENCE], at):
         memory[TRIPPED] = 1.0
         memory[SINCE] = until
     return memory[TRIPPED] != 0.0
@@ -149,47 +170,45 @@ def judge(state: RiskState, limits: Limits, actions: Codes, bits: Codes) -> tupl
     action, reasons = 0, 0
     for b in range(limits.breakers.shape[0]):
         scope, measure = int(limits.breakers[b, 0]), int(limits.breakers[b, 1])
+        at, reset = limits.breakers[b, 2], int(limits.breakers[b, 4])
         memory = state.breakers[b]
-        equity = state.equity
-        if scope >= 0:
-            reset = int(limits.breakers[b, 4])
-            ended = reset != _PERSON and memory[SINCE] != float(period(state.day, reset))
-            sound = state.virtual[scope] > 0.0 and state.virtual[scope] < np.inf
-            if memory[TRIPPED] != 0.0 and ended and not sound:
-                state.virtual[scope] = 1.0
-            equity = state.virtual[scope]
-        if not _tripped(
-            memory, equity, measure, limits.breakers[b, 2], int(limits.breakers[b, 4]), state.day
-        ):
+        equity = state.equity if scope < 0 else _worth(scope, memory, reset, state)
+        if not _tripped(memory, equity, measure, at, reset, state.day):
             continue
-        strict = int(limits.breakers[b, 3])
-        why = _DRAWN
-        if measure == _DAY:
-            why = _DAILY_LOSS
-        elif measure == _WEEK:
-            why = _WEEKLY_LOSS
-        elif measure == _MONTH:
-            why = _MONTHLY_LOSS
+        tripped, why = int(limits.breakers[b, 3]), _REASONS[measure]
         if scope < 0:
-            reasons = why if strict > action else (reasons | why if strict == action else reasons)
-            action = max(action, strict)
+            action, reasons = _stricter(action, reasons, tripped, why)
         else:
-            stricter = strict > actions[scope]
-            bits[scope] = (
-                why if stricter else (bits[scope] | why if strict == actions[scope] else bits[scope])
-            )
-            actions[scope] = max(actions[scope], strict)
+            actions[scope], bits[scope] = _stricter(actions[scope], bits[scope], tripped, why)
     return action, reasons
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _worth(scope: int, memory: NDArray[np.float64], reset: int, state: RiskState) -> float:
+    """Return what an instance or family is worth; one that lost its value begins anew as its period ends."""
+    ended = reset != _PERSON and memory[SINCE] != float(period(state.day, reset))
+    sound = state.virtual[scope] > 0.0 and state.virtual[scope] < np.inf
+    if memory[TRIPPED] != 0.0 and ended and not sound:
+        state.virtual[scope] = 1.0
+    return float(state.virtual[scope])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _stricter(action: int, reasons: int, other: int, why: int) -> tuple[int, int]:
+    """Return the stricter of two actions with its reasons; equal ones share theirs."""
+    if other > action:
+        return other, why
+    return action, (reasons | why if other == action else reasons)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def trouble_of(state: RiskState, i: int) -> int:
     """Return why market `i` may only be reduced, 0 where it may not; a ban is remembered, in place."""
     trouble = state.markets[TROUBLE, i]
-    if trouble >= _BANNED_NOW:
+    if trouble >= BANNED_NOW:
         state.markets[BANNED, i] = 1.0
     if state.markets[BANNED, i] != 0.0:
         return _HEALTH | _HALTED
     if trouble == 0.0:
         return 0
-    return _HEALTH if trouble == _UNWELL else _DATA
+    return _HEALTH if trouble == UNWELL else _DATA

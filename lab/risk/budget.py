@@ -135,8 +135,7 @@ def _groups(state: RiskState, plan: RiskPlan) -> Iterator[Budget]:
 
 
 def _scopes(state: RiskState, plan: RiskPlan) -> Iterator[Budget]:
-    names = [*(f"instance {name}" for name in plan.instances), *(f"family {name}" for name in plan.families)]
-    for s, name in enumerate(names):
+    for s, name in enumerate(plan.scopes):
         own = _rows_of(s, plan)
         held = (state.sleeves[own] * state.weights).sum(axis=0)
         cap, most = plan.limits.scopes[s, 0], plan.limits.scopes[s, 1]

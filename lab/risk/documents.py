@@ -42,7 +42,6 @@ def memory_document(state: RiskState, plan: RiskPlan) -> dict[str, Any]:
     }
     if plan.limits.neutral:
         return document
-    scopes = [*(f"instance {name}" for name in plan.instances), *(f"family {name}" for name in plan.families)]
     return {
         **document,
         "marks": {
@@ -59,7 +58,7 @@ def memory_document(state: RiskState, plan: RiskPlan) -> dict[str, Any]:
             }
             for k, name in enumerate(plan.instances)
         },
-        "virtual": {name: float(state.virtual[s]).hex() for s, name in enumerate(scopes)},
+        "virtual": {name: float(state.virtual[s]).hex() for s, name in enumerate(plan.scopes)},
         "equity": float(state.virtual[-1]).hex(),
         "breakers": {
             rule.key: [float(figure).hex() for figure in state.breakers[b]]
@@ -104,8 +103,7 @@ def read_memory(document: Mapping[str, Any], plan: RiskPlan, *, capital: float) 
         state.markets[BANNED, i] = float(market in banned)
         for k, name in enumerate(plan.instances):
             state.sleeves[k, i] = float.fromhex(sleeves.get(name, {}).get(market, "0x0p+0"))
-    scopes = [*(f"instance {name}" for name in plan.instances), *(f"family {name}" for name in plan.families)]
-    for s, name in enumerate(scopes):
+    for s, name in enumerate(plan.scopes):
         state.virtual[s] = float.fromhex(document["virtual"].get(name, "0x1p+0"))
     state.virtual[-1] = float.fromhex(document["equity"])
     for b, rule in enumerate(plan.breakers):

@@ -39,6 +39,12 @@ class RiskPlan:
     groups: tuple[str, ...] = ()
     breakers: tuple[Breaker, ...] = ()
 
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """``instance NAME`` and ``family NAME``, in the order of the rows of ``limits.scopes``."""
+        instances = (f"instance {name}" for name in self.instances)
+        return (*instances, *(f"family {name}" for name in self.families))
+
 
 def plan_of(
     settings: RiskSettings | PortfolioRiskSettings,

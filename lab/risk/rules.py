@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.core.compiled import njit
+from lab.risk.breakers import loses
 from lab.risk.layers import NEGLIGIBLE, ROUNDING, refuse_entries
 from lab.risk.limits import Limits
 from lab.risk.reasons import Reason
@@ -80,11 +81,7 @@ def mode_of(mode: int, equity: float, day_start_equity: float, max_daily_loss: f
     """Return the mode of an account after the breaker of the day's loss; `mode` is that before."""
     if mode != NORMAL:
         return mode
-    floor = day_start_equity * (1.0 - max_daily_loss)
-    # Written so that an equity or a floor that is not a number trips the breaker.
-    if equity > floor and equity > 0.0 and equity < np.inf:
-        return NORMAL
-    return REDUCE_ONLY
+    return REDUCE_ONLY if loses(equity, day_start_equity, max_daily_loss) else NORMAL
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)

@@ -38,7 +38,7 @@ MUTANTS = (
     Mutant(
         "an error does not trip",
         B,
-        "if memory[TRIPPED] == 0.0 and not sound:",
+        "if memory[TRIPPED] == 0.0 and loses(equity, memory[REFERENCE], at):",
         "if memory[TRIPPED] == 0.0 and equity <= memory[REFERENCE] * (1.0 - at):",
     ),
     Mutant(
