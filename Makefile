@@ -48,14 +48,14 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports --no-logo
 
-doctests: setup # exit 5: no doctest found, which is no failure
-	$(PYTEST) -q --doctest-modules $(PACKAGES) || [[ $$? == 5 ]]
+doctests: setup
+	$(PYTEST) -q --doctest-modules $(PACKAGES)
 
 security: setup
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(PACKAGES)
 
 readme: setup
-	@if [[ -f tests/unit/test_readme.py ]]; then $(PYTEST) -q tests/unit/test_readme.py; fi
+	$(PYTEST) -q tests/unit/test_readme.py
 
 bench: setup ## Measure speed and memory against vectorbt and other peers
 	$(BIN)/mnemo bench $(ARGS)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+import typer
 import typer.main
 
 from lab.cli import app
@@ -26,6 +29,22 @@ def test_every_command_exists(command: str) -> None:
     options = {name for parameter in found.params for name in (*parameter.opts, *parameter.secondary_opts)}
     wanted = {word.strip("[]").split("=")[0] for word in words if word.startswith(("--", "[--"))}
     assert wanted <= options
+
+
+def leaves(command: click.Command, name: str) -> Iterator[str]:
+    """Yield the full names of a program's commands, those of groups included."""
+    if isinstance(command, click.Group):
+        for word, below in command.commands.items():
+            yield from leaves(below, f"{name} {word}")
+    elif not command.hidden:
+        yield name
+
+
+@pytest.mark.parametrize(("program", "application"), [("mnemo", app), ("live-bridge", bridge)])
+def test_no_command_is_left_out(program: str, application: typer.Typer) -> None:
+    shown = "\n".join(COMMANDS)
+    missing = [name for name in leaves(typer.main.get_command(application), program) if name not in shown]
+    assert set(missing) <= {"mnemo demo"}  # which `make demo` runs
 
 
 @pytest.mark.parametrize("link", LINKS)
