@@ -33,6 +33,7 @@ __all__ = ["SUPPORTED", "CcxtAccount", "connect_account"]
 SUPPORTED: Final = ("binance",)
 _STATUSES: Final = frozenset({"open", "closed", "canceled", "expired", "rejected"})
 _PAGE: Final = 1_000
+_DIGITS_OF_MS: Final = 13
 _DAY_MS: Final = 86_400_000
 
 
@@ -195,7 +196,7 @@ class CcxtAccount(CcxtExchange):
         return Holdings(free, total, int(info.get("updateTime") or 0))
 
     def rights(self) -> KeyRights:
-        """Return what the API key may do."""
+        """Return what the API key may do, and when it was made."""
         what = "the rights of the API key"
         answer = self._ask(what, self._client.sapi_get_account_apirestrictions)
         try:
@@ -205,7 +206,7 @@ class CcxtAccount(CcxtExchange):
         except (KeyError, TypeError):
             raise VenueError(f"{self._name}: the answer about {what} cannot be read") from None
         withdraw, trade, restricted = (str(flag).lower() == "true" for flag in flags)
-        return KeyRights(withdraw, trade, restricted)
+        return KeyRights(withdraw, trade, restricted, _created_ms(answer.get("createTime")))
 
     def server_time_ms(self) -> int:
         """Return the exchange's time in milliseconds."""
@@ -236,6 +237,12 @@ class CcxtAccount(CcxtExchange):
             )
         except (KeyError, TypeError, ValueError, ArithmeticError):
             raise VenueError(f"{self._name}: a trade cannot be read; nothing was booked") from None
+
+
+def _created_ms(told: Any) -> int | None:
+    """Return when a key was made; a trade is not refused for want of that, nor for nonsense in its place."""
+    text = str(told)
+    return (int(text) or None) if text.isdecimal() and len(text) <= _DIGITS_OF_MS else None
 
 
 def _report(answer: Any, symbol: str) -> OrderReport | None:

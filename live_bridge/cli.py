@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from live_bridge.cli_commands import register_commands
+from live_bridge.cli_keys import register_keys
 from live_bridge.cli_operations import register
 from live_bridge.monitoring.redaction import Redactor, mask_all_logs
 
@@ -73,6 +74,7 @@ def status_command(config: Config, root: Root = Path(), as_json: Json = False) -
 
 register(app)
 register_commands(app)
+register_keys(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -15,6 +15,7 @@ from lab.core.settings import Layered, Layers, parse_layers, schema_with_profile
 from lab.core.settings.quality import QualitySettings
 from lab.data.quality_file import settings_in_force
 from lab.data.venues import checked_base_url
+from live_bridge.keys import PHRASE, PHRASE_FILE
 from live_bridge.monitoring.redaction import Redactor
 from live_bridge.sections import BridgeConfig, ExchangeConfig, OrderSettings
 
@@ -172,10 +173,10 @@ def in_force(loaded: LoadedConfig, environment: Mapping[str, str]) -> dict[str, 
     Keys and addresses are secrets: of each it is said whether it is set, and nothing else.
     """
     prefix = f"MNEMO_{loaded.settings.exchange.id.upper()}"
-    secrets = (f"{prefix}_API_KEY", f"{prefix}_API_SECRET", "MNEMO_ALERT_URLS", "MNEMO_HEARTBEAT_URL")
+    secrets = (f"{prefix}_API_KEY", f"{prefix}_API_SECRET", PHRASE, "MNEMO_ALERT_URLS", "MNEMO_HEARTBEAT_URL")
     variables = {
         "MNEMO_ENV": environment.get("MNEMO_ENV") or None,
-        f"{prefix}_KEYS_FILE": environment.get(f"{prefix}_KEYS_FILE") or None,
+        **{name: environment.get(name) or None for name in (f"{prefix}_KEYS_FILE", PHRASE_FILE)},
         **{name: "***" if environment.get(name) else None for name in secrets},
     }
     # Values of settings are no secrets: only what is one elsewhere is masked among them.

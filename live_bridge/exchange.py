@@ -176,11 +176,12 @@ class Holdings:
 
 @dataclass(frozen=True, slots=True)
 class KeyRights:
-    """What an API key may do."""
+    """What an API key may do, and since when it exists: milliseconds, None where the exchange tells not."""
 
     withdraw: bool
     trade: bool
     ip_restricted: bool
+    created_ms: int | None = None
 
 
 class OrderRefusedError(VenueError):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
 from lab.core.errors import ConfigError
@@ -12,10 +13,24 @@ from lab.strategies import Portfolio
 from live_bridge.config import PROFILES, LoadedConfig
 from live_bridge.exchange import KeyRights
 
-__all__ = ["at_stage", "check_host", "check_rights", "require_live"]
+__all__ = [
+    "Finding",
+    "KeyRefusedError",
+    "at_stage",
+    "check_host",
+    "check_rights",
+    "require_live",
+    "rights_findings",
+]
 
 _OWN_MACHINE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _TEST_NETS: Final = frozenset({"testnet.binance.vision", "demo-api.binance.com"})
+
+
+class KeyRefusedError(ConfigError):
+    """The exchange accepts the API key, and its rights are not those that trading needs."""
+
+    incident: ClassVar[str] = "KEY_REFUSED"
 
 
 def require_live(
@@ -81,24 +96,75 @@ def check_host(base_url: str | None, environment: Mapping[str, str]) -> None:
         )
 
 
-def check_rights(rights: KeyRights) -> str | None:
-    """Refuse a key that may withdraw, or may not trade; return a warning about one that works from anywhere.
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with an API key: an incident's code, and what was found and has to change."""
+
+    code: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.detail}"
+
+
+def rights_findings(rights: KeyRights, *, now: datetime, max_age_days: float) -> list[Finding]:
+    """Return what is wrong with a key: ``KEY_REFUSED`` forbids a live run, the others are warnings.
+
+    Parameters
+    ----------
+    rights : KeyRights
+        As the exchange tells them. A key whose age it does not tell is not old.
+    now : datetime
+        Exchange time.
+    max_age_days : float
+        An older key should be replaced: nobody knows who has seen it.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> rights = KeyRights(withdraw=True, trade=True, ip_restricted=False, created_ms=1)
+    >>> now = datetime(1970, 5, 1, tzinfo=UTC)
+    >>> [found.code for found in rights_findings(rights, now=now, max_age_days=90)]
+    ['KEY_REFUSED', 'KEY_UNRESTRICTED', 'KEY_OLD']
+    """
+    found = []
+    if rights.withdraw:
+        text = (
+            "the API key may withdraw: whoever reads it owns the account. Switch withdrawals off for it at "
+            "the exchange, or make another key"
+        )
+        found.append(Finding("KEY_REFUSED", text))
+    if not rights.trade:
+        text = "the API key may not trade on spot; switch that on for it at the exchange"
+        found.append(Finding("KEY_REFUSED", text))
+    if not rights.ip_restricted:
+        text = "the API key works from any address; bind it to this machine's at the exchange"
+        found.append(Finding("KEY_UNRESTRICTED", text))
+    if rights.created_ms is not None:
+        created = datetime.fromtimestamp(rights.created_ms / 1_000, UTC)
+        days = (now - created) / timedelta(days=1)
+        if days > max_age_days:
+            text = (
+                f"the API key was made {days:.0f} days ago ({created:%Y-%m-%d}), key_max_age_days is "
+                f"{max_age_days:g}: make another one, and delete this one at the exchange"
+            )
+            found.append(Finding("KEY_OLD", text))
+    return found
+
+
+def check_rights(rights: KeyRights, *, now: datetime, max_age_days: float) -> list[str]:
+    """Refuse a key that may withdraw, or may not trade; return warnings; see :func:`rights_findings`.
 
     Raises
     ------
     ConfigError
         Saying what to change at the exchange.
     """
-    if rights.withdraw:
-        raise ConfigError(
-            "the API key may withdraw: whoever reads it owns the account. Switch withdrawals off for it at "
-            "the exchange, or make another key; nothing was done"
-        )
-    if not rights.trade:
-        raise ConfigError("the API key may not trade on spot; switch that on for it at the exchange")
-    if rights.ip_restricted:
-        return None
-    return "KEY_UNRESTRICTED the API key works from any address; bind it to this machine's at the exchange"
+    found = rights_findings(rights, now=now, max_age_days=max_age_days)
+    for finding in found:
+        if finding.code == "KEY_REFUSED":
+            raise KeyRefusedError(f"{finding.detail}; nothing was done")
+    return [str(finding) for finding in found]
 
 
 def at_stage(portfolio: Portfolio, stage: str) -> Portfolio | None:

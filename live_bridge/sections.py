@@ -91,6 +91,9 @@ class BridgeConfig(Section):
     adopt: bool = Field(
         False, description="take what else the live account holds in the traded coins into the portfolio"
     )
+    key_max_age_days: float = Field(
+        90.0, gt=0, le=3_650, description="a live run warns of an API key that was made longer ago"
+    )
     recv_window_ms: int = Field(5000, ge=100, le=60_000, description="how long a signed request is valid")
     series_wait_s: float = Field(
         3_600.0,

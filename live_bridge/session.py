@@ -96,8 +96,9 @@ class Session:
         self.now = self.market.now()
         check_plausible(self.now, local_now())
         if self.is_live:
-            warning = check_rights(self.account.rights())
-            self.reasons += [warning] if warning else []
+            self.reasons += check_rights(
+                self.account.rights(), now=self.now, max_age_days=loaded.settings.key_max_age_days
+            )
             require_discovery(loaded.root, self.portfolio, loaded.settings, self.now)
         self.clock = ExchangeClock(
             self.market.now, self.now, seconds=loaded.settings.orders.settle_s, pause=pause

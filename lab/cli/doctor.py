@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -22,13 +22,21 @@ def register(app: typer.Typer) -> None:
     app.command("doctor", epilog="Example: mnemo doctor --json")(_doctor)
 
 
-def _doctor(root: Root = Path(), json: Json = False) -> None:
-    """Look at environment, versions, stores, disk, clock and key files; changes nothing."""
+def _doctor(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="A bridge.yaml: ask its exchange what the API key may do."),
+    ] = None,
+    root: Root = Path(),
+    json: Json = False,
+) -> None:
+    """Look at environment, stores, disk, clock and key files; with --config at the key; changes nothing."""
     try:
         from lab.pipeline.doctor import examine
 
         place = root_folder(root)
-        checks = [found.to_dict() for found in examine(place, now=datetime.now(UTC), variables=os.environ)]
+        looked = examine(place, now=datetime.now(UTC), variables=os.environ, config=config)
+        checks = [found.to_dict() for found in looked]
     except ImportError as error:
         # The one check that needs no library: without them nothing else can be looked at.
         found = {"name": "packages", "status": "failed", "found": str(error), "remedy": "make setup"}

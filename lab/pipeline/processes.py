@@ -83,8 +83,20 @@ def loopback_exchange(bars: Path, *options: str) -> Iterator[LoopbackExchange]:
                 server.kill()
 
 
-def run_bridge(arguments: Sequence[str], *, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+def run_bridge(
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    codes: tuple[int, ...] = (0,),
+) -> dict[str, Any]:
     """Run ``live-bridge`` to its end and return the JSON document it printed.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+    environment : mapping of str to str, optional
+    codes : tuple of int, optional
+        Exit codes with which it prints a document.
 
     Raises
     ------
@@ -93,7 +105,7 @@ def run_bridge(arguments: Sequence[str], *, environment: Mapping[str, str] | Non
     """
     command = [sys.executable, "-m", "live_bridge", *arguments, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
+    if done.returncode not in codes:
         raise _BY_EXIT_CODE.get(done.returncode, MnemoError)(
             f"live-bridge {' '.join(arguments)} exited with {done.returncode}: {done.stderr.strip()}"
         )

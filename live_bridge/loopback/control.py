@@ -55,13 +55,14 @@ class FaultChange(Section):
 
 
 class PermissionChange(Section):
-    """What the API key may do; what is not given stays."""
+    """What the API key may do, and when it was made; what is not given stays."""
 
     enable_reading: bool | None = None
     enable_spot_trading: bool | None = None
     enable_withdrawals: bool | None = None
     ip_restricted: bool | None = None
     revoked: bool | None = None
+    created: str | int | None = Field(None, description="ISO with a zone, or milliseconds")
 
 
 class OrderChange(Section):
@@ -181,6 +182,8 @@ def _faults(session: Session, body: Any) -> dict[str, Any]:
 
 def _permissions(session: Session, body: Any) -> dict[str, Any]:
     change = _read(PermissionChange, body).model_dump(exclude_none=True)
+    if "created" in change:
+        change["created_ms"] = _instant(change.pop("created"))
     session.state = replace(session.state, permissions=replace(session.state.permissions, **change))
     return asdict(session.state.permissions)
 

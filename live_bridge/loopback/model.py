@@ -82,13 +82,14 @@ class Trade:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What the API key may do."""
+    """What the API key may do, and when it was made: milliseconds, None for just when it is asked about."""
 
     enable_reading: bool = True
     enable_spot_trading: bool = True
     enable_withdrawals: bool = False
     ip_restricted: bool = True
     revoked: bool = False
+    created_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

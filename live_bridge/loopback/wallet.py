@@ -53,7 +53,7 @@ def _api_restrictions(call: Call) -> Answer:
     rights = call.state.permissions
     body = {
         "ipRestrict": rights.ip_restricted,
-        "createTime": 0,
+        "createTime": call.now if rights.created_ms is None else rights.created_ms,
         "enableReading": rights.enable_reading,
         "enableSpotAndMarginTrading": rights.enable_spot_trading,
         "enableWithdrawals": rights.enable_withdrawals,

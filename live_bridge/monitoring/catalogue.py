@@ -55,6 +55,7 @@ INCIDENTS: Final[Mapping[str, Severity]] = {
     "EXCHANGE_BANNED": _CRITICAL,
     "KEY_REFUSED": _CRITICAL,
     "KEY_UNRESTRICTED": _WARNING,
+    "KEY_OLD": _WARNING,
     "CLOCK_SKEW": _WARNING,
     # risk
     "NO_ENTRIES": _WARNING,

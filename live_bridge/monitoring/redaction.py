@@ -75,12 +75,15 @@ class Redactor:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Redactor:
-        """Return a redactor that knows the secrets of this process: ``MNEMO_*`` keys, secrets and URLs."""
+        """Return a redactor that knows the secrets of this process: ``MNEMO_*`` keys, secrets and URLs.
+
+        The name of a file with a secret is none.
+        """
         variables = os.environ if environment is None else environment
         return cls(
             value
             for name, value in variables.items()
-            if name.startswith("MNEMO_") and _SECRET_NAMES.search(name)
+            if name.startswith("MNEMO_") and _SECRET_NAMES.search(name) and not name.endswith("_FILE")
         )
 
     def text(self, text: str) -> str:

@@ -43,6 +43,7 @@ _BY_REASON: Final = (
     "ABANDONED",
     "CONFIG_CHANGED",
     "KEY_UNRESTRICTED",
+    "KEY_OLD",
 )
 _HEARTBEAT_SECONDS: Final = 5.0
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")

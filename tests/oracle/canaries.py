@@ -1,14 +1,15 @@
-"""A key and a secret that can be recognised wherever they turn up."""
+"""A key, a secret and a passphrase that can be recognised wherever they turn up."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["KEY", "SECRET", "Canaries"]
+__all__ = ["KEY", "PASSPHRASE", "SECRET", "Canaries"]
 
 KEY = "canaryKEYcanaryKEYcanaryKEY0001"
 SECRET = "canarySECRETcanarySECRETcanary02"
+PASSPHRASE = "canaryPASSPHRASE canary 03"
 
 
 class Canaries:
@@ -21,7 +22,7 @@ class Canaries:
     masked : int
         How often something was masked in them: they are those in which a secret would stand.
     found : list of str
-        Where the key or the secret stood.
+        Where one of them stood.
 
     Examples
     --------
@@ -39,7 +40,9 @@ class Canaries:
         """Look through one text."""
         self.texts += 1
         self.masked += text.count(b"[redacted]")
-        self.found += [f"{word[:9]}… in {name}" for word in (KEY, SECRET) if word.encode() in text]
+        self.found += [
+            f"{word[:9]}… in {name}" for word in (KEY, SECRET, PASSPHRASE) if word.encode() in text
+        ]
 
     def look_through(self, paths: Iterable[Path]) -> None:
         """Look through every file among the paths, and under those that are folders."""

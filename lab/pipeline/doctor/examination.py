@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from lab.pipeline.doctor import environment, machine, stores
+from lab.pipeline.doctor import bridge, environment, machine, stores
 from lab.pipeline.doctor.check import Check, checked
 from lab.report.printing import BROWSERS
 
@@ -16,7 +16,9 @@ __all__ = ["examine"]
 _REBUILD = "mnemo data rebuild makes the bars again from what was received"
 
 
-def examine(root: Path, *, now: datetime, variables: Mapping[str, str]) -> list[Check]:
+def examine(
+    root: Path, *, now: datetime, variables: Mapping[str, str], config: Path | None = None
+) -> list[Check]:
     """Look at everything that a command may stumble over; changes nothing.
 
     Parameters
@@ -27,6 +29,8 @@ def examine(root: Path, *, now: datetime, variables: Mapping[str, str]) -> list[
         What the clock says, timezone-aware.
     variables : mapping of str to str
         The environment's variables.
+    config : Path, optional
+        A ``bridge.yaml``: its exchange is asked what the API key may do. Left out, nothing is asked.
     """
     checkout = Path(__file__).resolve().parents[3]
     looks = (
@@ -49,4 +53,4 @@ def examine(root: Path, *, now: datetime, variables: Mapping[str, str]) -> list[
         ("browser", partial(machine.browser, BROWSERS), ""),
     )
     found = [checked(name, look, remedy) for name, look, remedy in looks]
-    return [*found, *stores.journals(root)]
+    return [*found, *stores.journals(root), *(bridge.keys(config, root) if config else ())]

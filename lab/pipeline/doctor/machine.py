@@ -21,8 +21,8 @@ _FILLING: Final = 0.80
 _LEAST_FREE_BYTES: Final = 500_000_000
 # A clock that jumps back shows in files that are younger than now; file systems round by less than this.
 _ROUNDING: Final = timedelta(seconds=5)
-_KEY_FILES: Final = (".env", ".env.*", "*.age", "*.key", "*.pem", "keys.*", "secrets.*")
-_NAMES_KEY_FILE: Final = re.compile(r"MNEMO_[A-Z0-9_]+_KEYS_FILE")
+_KEY_FILES: Final = (".env", ".env.*", "*.age", "*.key", "*.pem", "keys.*", "secrets.*", "passphrase*")
+_NAMES_KEY_FILE: Final = re.compile(r"MNEMO_[A-Z0-9_]+_KEYS_FILE|MNEMO_KEYS_PASSPHRASE_FILE")
 _KEY_FOLDERS: Final = (".", "data", "data/live", "research")
 
 
@@ -80,7 +80,7 @@ def key_files(root: Path, environment: Mapping[str, str]) -> Check:
     )
     if absent := [path for path in found if not path.is_file()]:
         return Check(
-            "key files", "failed", f"{absent[0]} does not exist", "correct MNEMO_<EXCHANGE>_KEYS_FILE"
+            "key files", "failed", f"{absent[0]} does not exist", "correct the variable that names it"
         )
     if not found:
         return Check("key files", "skipped", "none under the root; keys come from the environment")

@@ -51,6 +51,7 @@ class AccountContract:
         assert account.balances().total["USD"] == 10_000
         rights = account.rights()
         assert (rights.withdraw, rights.trade) == (False, True)
+        assert rights.created_ms is None or 0 <= milliseconds(account.now()) - rights.created_ms < 60_000
 
     def test_an_order_is_found_by_its_client_id_its_number_and_its_time(self, account: Exchange) -> None:
         at = self.sent(account)

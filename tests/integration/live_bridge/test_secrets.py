@@ -1,4 +1,4 @@
-"""A canary key and secret appear nowhere: whatever is written, whatever fails, at level debug too."""
+"""Canary key, secret and passphrase appear nowhere: whatever is written, whatever fails, at debug too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 
 from lab.data import demo
 from tests.oracle.bridge_harness import KEYS, control, exchange, write_configs
-from tests.oracle.canaries import KEY, SECRET
+from tests.oracle.canaries import KEY, PASSPHRASE, SECRET
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("live_bridge")]
 
@@ -40,15 +40,26 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("source", ["environment", pytest.param("file", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "environment",
+        pytest.param("file", marks=pytest.mark.slow),
+        pytest.param("encrypted file", marks=pytest.mark.slow),
+    ],
+)
 def test_keys_are_written_nowhere(
     source: str, store: Path, tmp_path: Path, tally: Callable[..., None]
 ) -> None:
     printed = []
     codes = set()
     # Each run is a cold start; here the first of them, elsewhere all.
-    whole = source == "file"
-    looks = (["status"], ["health"], ["reconcile", "--live"]) if whole else (["reconcile", "--live"],)
+    whole = source != "environment"
+    looks = (
+        (["status"], ["health"], ["keys", "check"], ["reconcile", "--live"])
+        if whole
+        else (["reconcile", "--live"],)
+    )
     with exchange(store) as url:
         config = write_configs(tmp_path, url, settle=2.0)
         keys = _keys(source, tmp_path / "private")
@@ -69,9 +80,11 @@ def test_keys_are_written_nowhere(
             ["run", "--live", "--config", str(config), "--root", str(tmp_path)], keys | {"MNEMO_ENV": "x"}
         )
         printed.append(wrong.stdout + wrong.stderr)
+        if source == "encrypted file":
+            printed += _refusals(config, tmp_path / "private", keys)
     files = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "private"]
     texts = [text.encode() for text in printed] + [path.read_bytes() for path in files]
-    found = sum(text.count(word.encode()) for text in texts for word in (KEY, SECRET))
+    found = sum(text.count(word.encode()) for text in texts for word in (KEY, SECRET, PASSPHRASE))
     tally(f"canary secrets, keys from the {source}", cases=len(texts), failed=found, seed="none")
     assert found == 0
     # It was loud, keys were used, things went wrong, and there was something to look through.
@@ -85,10 +98,39 @@ def _keys(source: str, folder: Path) -> dict[str, str]:
     if source == "environment":
         return KEYS
     folder.mkdir()
-    path = folder / "keys.yaml"
+    path = folder / "keys"
+    environment = {"MNEMO_ENV": "prod", "MNEMO_BINANCE_KEYS_FILE": str(path)}
+    if source == "file":
+        _private(path, yaml.safe_dump({"api_key": KEY, "api_secret": SECRET}))
+        return environment
+    phrase = folder / "phrase"
+    _private(phrase, PASSPHRASE + "\n")
+    given = {"MNEMO_KEYS_PASSPHRASE_FILE": str(phrase)}
+    made = _loud(["keys", "encrypt", "--exchange", "binance", "--to", str(path)], KEYS | given)
+    assert made.returncode == 0
+    assert not any(word in made.stdout + made.stderr for word in (KEY, SECRET, PASSPHRASE))
+    return environment | given
+
+
+def _private(path: Path, text: str) -> None:
     path.touch(mode=0o600)
-    path.write_text(yaml.safe_dump({"api_key": KEY, "api_secret": SECRET}))
-    return {"MNEMO_ENV": "prod", "MNEMO_BINANCE_KEYS_FILE": str(path)}
+    path.write_text(text)
+
+
+def _refusals(config: Path, folder: Path, keys: dict[str, str]) -> list[str]:
+    """What is printed of a damaged file, and of one that another passphrase was made for."""
+    whole = json.loads((folder / "keys").read_text())
+    _private(folder / "damaged", json.dumps({**whole, "exchange": "kraken"}))
+    _private(folder / "other", PASSPHRASE[:-1])
+    printed = []
+    for change in (
+        {"MNEMO_BINANCE_KEYS_FILE": str(folder / "damaged"), "MNEMO_KEYS_PASSPHRASE": PASSPHRASE},
+        {"MNEMO_KEYS_PASSPHRASE_FILE": str(folder / "other")},
+    ):
+        done = _loud(["keys", "check", "--config", str(config), "--root", str(config.parent)], keys | change)
+        assert done.returncode == 2
+        printed.append(done.stdout + done.stderr)
+    return printed
 
 
 def _loud(arguments: list[str], keys: dict[str, str]) -> subprocess.CompletedProcess[str]:

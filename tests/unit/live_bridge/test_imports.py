@@ -5,10 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-HEAVY = {"ccxt", "mlflow", "optuna", "pandas", "pyarrow", "rich", "scipy", "sklearn", "vectorbt"}
+HEAVY = {
+    "ccxt",
+    "cryptography",
+    "mlflow",
+    "optuna",
+    "pandas",
+    "pyarrow",
+    "rich",
+    "scipy",
+    "sklearn",
+    "vectorbt",
+}
 OF_THE_LAB = {"lab.backtest", "lab.cli", "lab.pipeline", "lab.report", "lab.search", "lab.tracking"}
 
 
@@ -23,6 +35,17 @@ def test_the_runner_loads_neither_the_research_side_nor_heavy_libraries() -> Non
     # numba looks for scipy, and loads no more than its name.
     assert not (HEAVY - {"scipy"}) & loaded
     assert not OF_THE_LAB & loaded
+
+
+def test_keys_that_are_not_encrypted_load_no_cryptography(tmp_path: Path) -> None:
+    plain = tmp_path / "keys.yaml"
+    plain.touch(mode=0o600)
+    plain.write_text("api_key: k\napi_secret: s\n")
+    given = {"MNEMO_BINANCE_API_KEY": "k", "MNEMO_BINANCE_API_SECRET": "s"}
+    named = {"MNEMO_BINANCE_KEYS_FILE": str(plain)}
+    read = f"[read_keys('binance', where) for where in ({given}, {named})]"
+    loaded = loaded_by(f"from live_bridge.keys import read_keys\n{read}")
+    assert not {"cryptography", "live_bridge.sealed_keys"} & loaded
 
 
 def test_the_command_line_alone_loads_no_numbers() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from lab.strategies import load_portfolio
 from live_bridge.clock import check_plausible
 from live_bridge.exchange import KeyRights
 from live_bridge.keys import Keys, read_keys
-from live_bridge.live_locks import at_stage, check_host, check_rights
+from live_bridge.live_locks import KeyRefusedError, at_stage, check_host, check_rights
+from live_bridge.monitoring.session import incidents_of, incidents_of_error
 from live_bridge.recorded import RecordedMarket
 from live_bridge.runner import run
 
@@ -71,12 +73,26 @@ def test_without_keys_a_live_run_says_which_variables_it_misses(bridge: Path) ->
 
 
 def test_a_key_that_may_withdraw_or_not_trade_is_refused() -> None:
-    assert check_rights(KeyRights(withdraw=False, trade=True, ip_restricted=True)) is None
-    assert "any address" in str(check_rights(KeyRights(withdraw=False, trade=True, ip_restricted=False)))
-    with pytest.raises(ConfigError, match="may withdraw"):
-        check_rights(KeyRights(withdraw=True, trade=True, ip_restricted=True))
-    with pytest.raises(ConfigError, match="may not trade"):
-        check_rights(KeyRights(withdraw=False, trade=False, ip_restricted=True))
+    check = partial(check_rights, now=datetime(2024, 5, 1, tzinfo=UTC), max_age_days=90)
+    assert check(KeyRights(withdraw=False, trade=True, ip_restricted=True)) == []
+    (warning,) = check(KeyRights(withdraw=False, trade=True, ip_restricted=False))
+    assert warning.startswith("KEY_UNRESTRICTED the API key works from any address")
+    with pytest.raises(KeyRefusedError, match="may withdraw"):
+        check(KeyRights(withdraw=True, trade=True, ip_restricted=True))
+    with pytest.raises(KeyRefusedError, match="may not trade") as caught:
+        check(KeyRights(withdraw=False, trade=False, ip_restricted=True))
+    assert incidents_of_error(caught.value).code == "KEY_REFUSED"
+
+
+@pytest.mark.parametrize(("days", "old"), [(89, False), (90, False), (91, True), (-1, False)])
+def test_a_key_is_old_after_as_many_days_as_the_settings_say(days: int, old: bool) -> None:
+    now = datetime(2024, 5, 1, tzinfo=UTC)
+    created = int((now - timedelta(days=days)).timestamp() * 1_000)
+    rights = KeyRights(withdraw=False, trade=True, ip_restricted=True, created_ms=created)
+    told = check_rights(rights, now=now, max_age_days=90)
+    assert [text.partition(" ")[0] for text in told] == (["KEY_OLD"] if old else [])
+    document = {"reasons": told}
+    assert [incident.code for incident in incidents_of(document)] == (["KEY_OLD"] if old else [])
 
 
 def test_keys_outside_prod_reach_test_nets_and_this_machine_only() -> None:

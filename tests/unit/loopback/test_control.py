@@ -74,6 +74,11 @@ def test_symbols_are_halted_and_opened_again(client):
 def test_the_keys_rights_change(client):
     assert post(client, "permissions", enable_withdrawals=True)["enable_withdrawals"] is True
     assert client.signed("GET", "/sapi/v1/account/apiRestrictions").body["enableWithdrawals"] is True
+    # As young as can be, unless somebody says when it was made.
+    assert client.signed("GET", "/sapi/v1/account/apiRestrictions").body["createTime"] == START_MS
+    assert post(client, "permissions", created="2018-05-01T00:00:00Z")["created_ms"] == 1_525_132_800_000
+    told = client.signed("GET", "/sapi/v1/account/apiRestrictions").body
+    assert told["createTime"] == 1_525_132_800_000
     post(client, "permissions", revoked=True)
     assert client.signed("GET", "/api/v3/account").status == 401
 
@@ -131,6 +136,7 @@ def test_the_state_shows_what_happened(client):
         ("market", {"halt": ["NOPE"]}, "no such symbol: NOPE"),
         ("venue", {"levels": 0}, "levels"),
         ("permissions", {"enable_margin": True}, "enable_margin"),
+        ("permissions", {"created": "yesterday"}, "not understood"),
     ],
 )
 def test_wrong_requests_are_named_and_change_nothing(client, name, body, message):

@@ -16,6 +16,8 @@ from lab.cli import main
 from lab.data.catalog import Catalog
 from lab.data.synthetic import synthetic_market
 from lab.pipeline.doctor import Check, examine
+from lab.pipeline.doctor.bridge import key_checks
+from lab.pipeline.doctor.bridge import keys as bridge_keys
 from lab.pipeline.doctor.environment import packages
 from lab.pipeline.doctor.machine import clock, key_files, keys
 from lab.pipeline.doctor.stores import database, runs, store
@@ -167,3 +169,22 @@ def test_the_command_exits_with_1_when_a_check_failed(root: Path, capsys: pytest
     document = json.loads(printed.out)
     assert [check["name"] for check in document["checks"] if check["status"] == "failed"] == ["key files"]
     assert "1 of 14 checks failed: key files" in printed.err
+
+
+def test_what_the_exchange_says_of_a_key_is_failed_or_a_warning() -> None:
+    said = {"source": "encrypted file", "exchange": "binance", "age_days": 151.0}
+    codes = ("KEY_REFUSED", "KEY_UNRESTRICTED", "KEY_OLD")
+    findings = [{"code": code, "detail": f"detail of {code}"} for code in codes]
+    found = key_checks({**said, "findings": findings})
+    assert [check.status for check in found] == ["failed", "warning", "warning"]
+    assert [check.found for check in found] == [f"detail of {code}" for code in codes]
+    assert all(check.remedy for check in found)
+    untold = key_checks({**said, "age_days": None, "findings": []})
+    assert [check.status for check in untold] == ["ok", "ok", "skipped"]
+    assert [check.status for check in key_checks({**said, "source": None})] == ["skipped"]
+
+
+def test_a_bridge_that_cannot_be_asked_is_told_in_its_own_words(root: Path) -> None:
+    (absent,) = bridge_keys(root / "absent.yaml", root)
+    assert (absent.name, absent.status) == ("bridge key", "failed")
+    assert "absent.yaml: cannot be read" in absent.found
