@@ -38,6 +38,9 @@ class Decision:
         By market: which bars it was decided from, their digest and quality marks.
     series : mapping of str to dict
         By series: which values; see :func:`live_bridge.series.series_inputs`.
+    liquidity : mapping
+        Where the instance demands a least volume: the least one, and by market the mean daily quote volume
+        that was found (None: not known), and which markets it blocked.
     """
 
     instance: StrategyInstance
@@ -46,6 +49,7 @@ class Decision:
     weights: Mapping[str, float]
     inputs: Mapping[str, dict[str, Any]]
     series: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    liquidity: Mapping[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """Return the decision as exact JSON."""
@@ -65,6 +69,7 @@ class Decision:
             "inputs": dict(self.inputs),
             # Left out by instances that read bars alone, as in the decisions of before series were read.
             **({"series": dict(self.series)} if self.series else {}),
+            **({"liquidity": dict(self.liquidity)} if self.liquidity else {}),
         }
 
 
@@ -199,7 +204,21 @@ def _decide(
         for name in instance.markets
     }
     weights = {name: float(weight) for name, weight in zip(instance.markets, row, strict=True)}
-    return Decision(instance, bar, closed, weights, inputs, read)
+    return Decision(instance, bar, closed, weights, inputs, read, _liquidity(opinion))
+
+
+def _liquidity(opinion: Opinion) -> dict[str, Any]:
+    """Return what the least volume of an instance found and blocked at its last bar; empty without one."""
+    rule, volumes = opinion.instance.config.liquidity, opinion.instance.daily_volumes(opinion.panel)
+    if rule is None or volumes is None:
+        return {}
+    found = dict(zip(opinion.instance.markets, volumes.tolist(), strict=True))
+    return {
+        "min_daily_volume": rule.min_daily_volume.hex(),
+        "window_days": rule.window_days,
+        "found": {name: None if math.isnan(volume) else volume.hex() for name, volume in found.items()},
+        "blocked": [name for name, volume in found.items() if not volume >= rule.min_daily_volume],
+    }
 
 
 def _notices(decision: Decision, series: Mapping[str, SeriesAnswer]) -> list[Notice]:

@@ -117,7 +117,7 @@ def universe(
     min_quote_volume: Annotated[
         float, typer.Option("--min-quote-volume", help="Mean per day of a liquid market, in quote currency.")
     ] = 1_000_000.0,
-    days: Annotated[int, typer.Option("--days", help="Days before, for the mean.", min=1)] = 30,
+    days: Annotated[int, typer.Option("--days", help="Days before, for the mean.", min=1, max=365)] = 30,
     root: Root = Path(),
     json: Json = False,
 ) -> None:

@@ -11,6 +11,7 @@ import polars as pl
 
 from lab.core.errors import ConfigError
 from lab.core.market import Market
+from lab.core.settings import LiquiditySettings
 from lab.core.timeframe import Timeframe
 from lab.data.catalog import Catalog, store_errors
 from lab.data.flags import blocking, flags
@@ -18,7 +19,8 @@ from lab.data.listings import LISTING_SCHEMA, SEEN, events, listings
 
 __all__ = ["quote_volumes", "universe"]
 
-MIN_QUOTE_VOLUME: Final = 1_000_000.0
+_DEFAULT: Final = LiquiditySettings()
+_LONGEST_WINDOW: Final = 365
 _DAY: Final = timedelta(days=1)
 # A market whose bars end so many bars before its venue's newest is taken as gone.
 _GONE_AFTER: Final = 3
@@ -30,8 +32,8 @@ def universe(
     *,
     exchange: str | None = None,
     known_at: datetime | None = None,
-    min_quote_volume: float = MIN_QUOTE_VOLUME,
-    window_days: int = 30,
+    min_quote_volume: float = _DEFAULT.min_daily_volume,
+    window_days: int = _DEFAULT.window_days,
 ) -> pl.DataFrame:
     """Return the markets that traded at an instant, those that are gone today included.
 
@@ -46,9 +48,10 @@ def universe(
     known_at : datetime, optional
         Only what was known about listings then; default: what is known now.
     min_quote_volume : float
-        Smallest mean daily quote volume (close times volume) of a liquid market.
+        Smallest mean daily quote volume (close times volume) of a liquid market, as an instance's
+        ``liquidity`` section means it: :class:`lab.core.settings.LiquiditySettings`.
     window_days : int
-        Days before `at` that the mean is taken over, from the market's first bar on.
+        Days of complete bars before `at` that the mean is taken over.
 
     Returns
     -------
@@ -57,7 +60,7 @@ def universe(
         market. ``blocked`` has the reasons of the flags that were set then, empty without any.
         ``source`` is ``bars`` where listings are not known and stored bars speak instead, and ``seen`` for
         what was there at the first discovery: listed then, or when its bars begin; ``quote_volume`` is null
-        without bars in the window, and such a market is not liquid.
+        where fewer than 80 % of the window's bars are known, and such a market is not liquid.
     """
     if at.tzinfo is None:
         raise ConfigError("the universe at a time without time zone: times are UTC")
@@ -92,13 +95,20 @@ def universe(
     return there.join(volumes, on="market", how="left").with_columns(liquid).sort("market")
 
 
-def quote_volumes(root: Path, markets: Sequence[str], at: datetime, *, window_days: int = 30) -> pl.DataFrame:
-    """Return ``market, quote_volume``: the mean per day over the bars that had closed by `at`."""
+def quote_volumes(
+    root: Path, markets: Sequence[str], at: datetime, *, window_days: int = _DEFAULT.window_days
+) -> pl.DataFrame:
+    """Return ``market, quote_volume``: the mean per day over the bars that had closed by `at`.
+
+    Null where too few of the window's bars are known: see :class:`lab.core.settings.LiquiditySettings`.
+    """
+    if not 1 <= window_days <= _LONGEST_WINDOW:
+        raise ConfigError(f"window of {window_days} days; expected 1 to {_LONGEST_WINDOW}")
+    rule = LiquiditySettings(window_days=window_days)
     catalog = Catalog(root)
     stored = catalog.markets().filter(pl.col("market").is_in(list(markets)))
     frames = [pl.DataFrame(schema={"market": pl.String, "quote_volume": pl.Float64})]
     done: set[str] = set()
-    start = at - window_days * _DAY
     # The coarsest bars up to a day: the fewest rows with the same volume.
     grids = sorted({Timeframe.parse(name) for name in stored["timeframe"]}, reverse=True)
     for grid in (grid for grid in grids if grid.duration <= _DAY):
@@ -106,14 +116,17 @@ def quote_volumes(root: Path, markets: Sequence[str], at: datetime, *, window_da
             with store_errors():
                 if catalog.store.manifest(f"{venue}/{grid}") is None:
                     continue
+                window = rule.bars(grid)
+                start = grid.open_time(grid.last_complete(at) - window + 1)
                 rows = catalog.store.scan(
                     f"{venue}/{grid}", start=start, end=at - grid.duration + timedelta(microseconds=1)
                 )
                 wanted = [name for name in markets if name not in done]
                 bars = rows.filter(pl.col("market").is_in(wanted)).collect()
-            days = (at - pl.col("ts").min()).dt.total_seconds() / _DAY.total_seconds()
-            money = (pl.col("close") * pl.col("volume")).fill_nan(None).sum()
-            frames.append(bars.group_by("market").agg((money / days).alias("quote_volume")))
+            money = (pl.col("close") * pl.col("volume")).fill_nan(None)
+            known = money.count() >= rule.least_known(grid)
+            daily = pl.when(known).then(money.mean() * rule.per_day(grid))
+            frames.append(bars.group_by("market").agg(daily.alias("quote_volume")))
             done |= set(frames[-1]["market"])
     return pl.concat(frames)
 

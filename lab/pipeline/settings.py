@@ -15,7 +15,8 @@ from lab.data.quality_file import Outages, settings_in_force
 from lab.pipeline.campaign.config import CampaignConfig
 from lab.pipeline.processes import run_bridge
 from lab.strategies import Portfolio, StrategyInstance, families, load, load_portfolio
-from lab.strategies.instance import InstanceConfig, read_text
+from lab.strategies.instance import read_text
+from lab.strategies.instance_config import InstanceConfig
 from lab.strategies.portfolio import PortfolioConfig
 
 __all__ = ["family_rows", "in_force", "load_file", "schema_of"]

@@ -20,7 +20,7 @@ from lab.core.compiled import source_digest
 from lab.core.errors import LockedError
 from lab.core.hashing import digest
 from lab.search.packed import FoldTrials
-from lab.strategies import StrategyInstance
+from lab.strategies import StrategyInstance, rule_of
 
 __all__ = ["Checkpoint", "code_identity", "discard"]
 
@@ -126,6 +126,6 @@ def discard(folder: Path | None) -> None:
 def code_identity(instance: StrategyInstance) -> dict[str, str]:
     """Return hashes of the sources, and versions of the libraries, that a search's figures come from."""
     own = Path(__file__).with_name("walk_forward.py")
-    strategy = Path(inspect.getfile(type(instance.strategy)))
+    strategy = Path(inspect.getfile(type(rule_of(instance.strategy))))
     versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     return {"search_code": source_digest(own), "strategy_code": source_digest(strategy), **versions}

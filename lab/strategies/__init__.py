@@ -9,7 +9,9 @@ from lab.strategies.decide import decide, decide_on_features, require_history, t
 from lab.strategies.diagnostics import DecisionReason, Diagnostics, diagnose
 from lab.strategies.dual_momentum import DualMomentum, DualMomentumParameters
 from lab.strategies.ensemble import Ensemble, EnsembleParameters
-from lab.strategies.instance import InstanceConfig, MarketConfig, StrategyInstance, config_model, load
+from lab.strategies.instance import StrategyInstance, load
+from lab.strategies.instance_config import InstanceConfig, MarketConfig, config_model
+from lab.strategies.liquidity import Screened, rule_of
 from lab.strategies.ma_breakout import MaBreakout, MaBreakoutParameters
 from lab.strategies.mean_reversion import MeanReversion, MeanReversionParameters
 from lab.strategies.portfolio import AllocationConfig, Portfolio, PortfolioConfig, load_portfolio
@@ -47,6 +49,7 @@ __all__ = [
     "PortfolioConfig",
     "PortfolioWeights",
     "Range",
+    "Screened",
     "SeriesConfig",
     "Strategy",
     "StrategyInstance",
@@ -66,6 +69,7 @@ __all__ = [
     "require_columns",
     "require_history",
     "required_columns",
+    "rule_of",
     "signal_of",
     "standing",
     "strategy_of",

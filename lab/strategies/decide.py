@@ -14,7 +14,14 @@ from lab.core.panel import Panel
 from lab.features import compute
 from lab.strategies.protocol import Strategy
 
-__all__ = ["decide", "decide_on_features", "received_close", "require_history", "total_lookback"]
+__all__ = [
+    "checked_weights",
+    "decide",
+    "decide_on_features",
+    "received_close",
+    "require_history",
+    "total_lookback",
+]
 
 Array = NDArray[np.float64]
 
@@ -69,7 +76,7 @@ def decide(strategy: Strategy[Any], panel: Panel, params: Any) -> Array:
 
 def decide_on_features(strategy: Strategy[Any], panel: Panel, params: Any) -> Array:
     """Do as :func:`decide` with the features that `panel` already holds, computed once for many params."""
-    weights = _checked(strategy, panel, strategy.signal(panel, params), params)
+    weights = checked_weights(strategy, panel, strategy.signal(panel, params), params)
     return _with_holds(weights, received_close(panel), total_lookback(strategy, params) - 1)
 
 
@@ -110,7 +117,8 @@ def received_close(panel: Panel) -> Array:
     return panel[name] if name in panel.fields else panel["close"]
 
 
-def _checked(strategy: Strategy[Any], panel: Panel, weights: Any, params: Any) -> Array:
+def checked_weights(strategy: Strategy[Any], panel: Panel, weights: Any, params: Any) -> Array:
+    """Return what a signal gave as weights that can be held, or raise WeightError: see :func:`decide`."""
     if not isinstance(weights, np.ndarray) or weights.shape != panel.shape:
         found = getattr(weights, "shape", type(weights).__name__)
         raise WeightError(f"family {strategy.family}: signal returned {found}, expected shape {panel.shape}")

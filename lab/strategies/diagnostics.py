@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lab.core.panel import Panel
 from lab.features import compute
 from lab.strategies.decide import decide_on_features, received_close, total_lookback
+from lab.strategies.liquidity import Screened
 from lab.strategies.protocol import Strategy
 
 __all__ = ["DecisionReason", "Diagnostics", "diagnose", "reason_text"]
@@ -33,6 +34,7 @@ class DecisionReason(IntFlag):
     GAP_BEGINS = 32
     SCORE_UNKNOWN = 64
     FILTERED = 128
+    ILLIQUID = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,7 +119,16 @@ def diagnose(strategy: Strategy[Any], panel: Panel, params: Any) -> Diagnostics:
     filters: dict[str, Array] = {} if told is None else told(computed, params)
     scores = {feature.key: computed[feature] for feature in features}
     reasons = _reasons(strategy, panel, params, weights, scores, filters)
+    if isinstance(strategy, Screened):
+        reasons |= _illiquid(reasons, filters["liquid"])
     return Diagnostics(weights, MappingProxyType(scores), MappingProxyType(filters), reasons)
+
+
+def _illiquid(reasons: NDArray[np.int64], liquid: Array) -> NDArray[np.int64]:
+    """Return the code of markets that are screened out, a volume that is not known included."""
+    waiting = DecisionReason.WARMING_UP | DecisionReason.NOT_RECEIVED | DecisionReason.GAP_BEGINS
+    blocked = (liquid != 1.0) & (reasons & np.int64(waiting) == 0)
+    return np.where(blocked, np.int64(DecisionReason.ILLIQUID), np.int64(0))
 
 
 def _reasons(

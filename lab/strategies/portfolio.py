@@ -21,7 +21,8 @@ from lab.core.timeframe import Timeframe
 from lab.costs import Costs
 from lab.strategies.allocation import AllocationRule, cut_to_caps
 from lab.strategies.combining import combine, cut_by_priority, limited, parts_of
-from lab.strategies.instance import Identifier, StrategyInstance, load, read_text
+from lab.strategies.instance import StrategyInstance, load, read_text
+from lab.strategies.instance_config import Identifier
 from lab.strategies.portfolio_weights import PortfolioWeights, decide_portfolio
 from lab.strategies.registry import strategy_of
 from lab.strategies.sleeves import sleeves_of

@@ -14,7 +14,7 @@ from lab.data.worlds import World, make_world
 from lab.search.evaluation import Window
 from lab.search.selection import warm_up_of
 from lab.strategies import StrategyInstance
-from lab.strategies.instance import MarketConfig
+from lab.strategies.instance_config import MarketConfig
 
 __all__ = ["Planter", "in_synthetic_markets", "seed_of"]
 

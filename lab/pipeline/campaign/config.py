@@ -15,7 +15,8 @@ from lab.core.market import Market
 from lab.core.settings import CostSettings, Section, parse_document
 from lab.core.timeframe import Timeframe
 from lab.strategies import Portfolio, StrategyInstance, load, load_portfolio
-from lab.strategies.instance import Identifier, read_text
+from lab.strategies.instance import read_text
+from lab.strategies.instance_config import Identifier
 
 __all__ = [
     "COST_LEVELS",

@@ -5,15 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from lab.core.errors import ConfigError, DataError
 from lab.core.frames import TS
+from lab.core.panel import Panel
+from lab.core.settings import LEAST_KNOWN, LiquiditySettings
 from lab.data.catalog import Catalog
 from lab.data.flags import blocks, flags, set_flag
 from lab.data.listings import assign_markets, events, listings, record_event, segments
 from lab.data.universe import quote_volumes, universe
+from lab.features import compute, dollar_volume
 
 DAY = timedelta(days=1)
 DIED = datetime(2022, 5, 13, tzinfo=UTC)
@@ -111,18 +115,40 @@ def test_liquidity_is_the_mean_quote_volume_of_the_days_before(tmp_path):
     volumes = dict(then.select("market", "quote_volume").rows())
     assert volumes["binance:THIN/USDT"] == pytest.approx(990_000)
     assert volumes["binance:GROWN/USDT"] == pytest.approx((20 * 10 + 10 * 1_500_000) / 30)
-    assert volumes["binance:YOUNG/USDT"] == pytest.approx(1_000_000), "two days old: two days' mean"
-    assert then.filter("liquid")["market"].to_list() == ["binance:YOUNG/USDT"]
+    assert volumes["binance:YOUNG/USDT"] is None, "two days tell nothing of thirty"
+    assert not then["liquid"].any()
     later = universe(tmp_path, start + 60 * DAY)
-    assert later.filter("liquid")["market"].to_list() == ["binance:GROWN/USDT", "binance:YOUNG/USDT"]
-    assert universe(tmp_path, start + 60 * DAY, min_quote_volume=0.0)["liquid"].all()
+    assert later.filter("liquid")["market"].to_list() == ["binance:GROWN/USDT"], "22 of 30 days are too few"
+    week = universe(tmp_path, start + 60 * DAY, window_days=7)
+    assert week.filter("liquid")["market"].to_list() == ["binance:GROWN/USDT", "binance:YOUNG/USDT"]
+    assert universe(tmp_path, start + 60 * DAY, min_quote_volume=0.0, window_days=7)["liquid"].all()
+    with pytest.raises(ConfigError, match="1 to 365"):
+        universe(tmp_path, start, window_days=0)
+
+
+def test_the_universe_and_an_instance_mean_the_same_volume(tmp_path):
+    start = datetime(2022, 1, 1, tzinfo=UTC)
+    days = bars("binance:A/USDT", start, 60).with_columns(
+        (pl.col("volume") * pl.int_range(pl.len()) * 70_001.7).alias("volume")
+    )
+    holes = days.filter(~pl.int_range(pl.len()).is_in([26, 31, 32, 40, 44, 50, 52]))
+    Catalog(tmp_path).append(holes, timeframe="1d", known_at=NOW)
+    rule = LiquiditySettings()
+    feature = dollar_volume(rule.bars("1d"), min_valid=LEAST_KNOWN)
+    panel = compute(Panel.from_frame(holes), [feature])
+    for day, known in ((30, True), (54, False), (60, True)):
+        (found,) = quote_volumes(tmp_path, ["binance:A/USDT"], start + day * DAY)["quote_volume"]
+        mean = panel[feature][day - 1, 0] * rule.per_day("1d")
+        assert (found is None, np.isnan(mean)) == (not known, not known), "six of thirty may be missing"
+        assert not known or found == pytest.approx(mean, rel=1e-12)
 
 
 def test_a_bar_that_has_not_closed_does_not_count(tmp_path):
     start = datetime(2022, 1, 1, tzinfo=UTC)
     Catalog(tmp_path).append(bars("binance:A/USDT", start, 3), timeframe="1d", known_at=NOW)
-    assert quote_volumes(tmp_path, ["binance:A/USDT"], start + DAY - timedelta(seconds=1)).is_empty()
-    assert quote_volumes(tmp_path, ["binance:A/USDT"], start + DAY)["quote_volume"].to_list() == [10.0]
+    one = {"window_days": 1}
+    assert quote_volumes(tmp_path, ["binance:A/USDT"], start + DAY - timedelta(seconds=1), **one).is_empty()
+    assert quote_volumes(tmp_path, ["binance:A/USDT"], start + DAY, **one)["quote_volume"].to_list() == [10.0]
 
 
 def test_events_are_checked_and_kept_once(tmp_path):
