@@ -51,7 +51,7 @@ SHORT: dict[str, list[str]] = {
 }
 # The bridge that sends an unclear order again: where it does not fail, the rest proves nothing.
 NAIVE = "naive"
-FILES = "damaged_files"
+FILES = ("damaged_files", "damaged_keys")
 
 
 def in_short(names: list[str], seed: int) -> Iterator[dict[str, Any]]:
@@ -74,9 +74,9 @@ def in_full(names: list[str], seed: int) -> Iterator[dict[str, Any]]:
         if name == NAIVE:
             for caught in ("exactly_once", "every_fault"):
                 yield {"show": name, **_alone(SHOWS[caught], ["--naive", "--cases", "25"], seed)}
-        elif name == FILES:
+        elif name in FILES:
             # In a process of its own: it starts threads, after which nobody may fork.
-            command = [sys.executable, "-m", f"tests.survival.{FILES}", "--seed", str(seed)]
+            command = [sys.executable, "-m", f"tests.survival.{name}", "--seed", str(seed)]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
             yield from ({"show": name, **json.loads(line)} for line in done.stdout.splitlines())
         else:
@@ -95,11 +95,11 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join((*SHOWS, NAIVE, FILES))}")
+    made.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join((*SHOWS, NAIVE, *FILES))}")
     made.add_argument("--short", action="store_true", help="a few cases of each")
     made.add_argument("--seed", type=int, default=7)
     options = made.parse_args(arguments)
-    known = list(SHORT) if options.short else [*SHOWS, NAIVE, FILES]
+    known = list(SHORT) if options.short else [*SHOWS, NAIVE, *FILES]
     unknown = sorted(set(options.names) - set(known))
     if unknown:
         made.error(f"{unknown[0]}: expected one of {', '.join(known)}")

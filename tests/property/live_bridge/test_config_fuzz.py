@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.core.errors import ConfigError
+from tests.survival import damaged_keys
 from tests.survival.damaged_files import KINDS, counted
 
 
@@ -17,6 +18,19 @@ def test_damaged_files_are_valid_or_refused(
     kind: str, cases: int, tmp_path: Path, tally: Callable[..., None]
 ) -> None:
     found = counted(kind, tmp_path, cases=cases, seed=7)
+    names = ("cases", "failed", "seed", "refused")
+    tally(found["what"], **{name: found[name] for name in names}, canaries=found["canaries"]["found"])
+    assert found["failures"] == {}
+    assert found["canaries"]["found"] == 0
+    assert 0 < found["refused"] < cases
+
+
+@pytest.mark.parametrize("kind", damaged_keys.KINDS)
+@pytest.mark.parametrize("cases", [60, pytest.param(2_000, marks=pytest.mark.slow)], ids=["short", "long"])
+def test_damaged_keys_open_as_they_were_or_are_refused(
+    kind: str, cases: int, tmp_path: Path, tally: Callable[..., None]
+) -> None:
+    found = damaged_keys.counted(kind, tmp_path, cases=cases, seed=7)
     names = ("cases", "failed", "seed", "refused")
     tally(found["what"], **{name: found[name] for name in names}, canaries=found["canaries"]["found"])
     assert found["failures"] == {}
