@@ -25,7 +25,8 @@ _OWN_MACHINE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 def blocked_symbols(root: Path, portfolio: Portfolio, config: BridgeConfig, now: datetime) -> dict[str, Flag]:
     """Return the symbols in which a feature flag allows no entry now, each with the flag.
 
-    A flag on an exchange, market, timeframe, family or instance blocks every symbol that it has a part in.
+    A flag on an exchange, market, timeframe, family, instance or a switch that the instance lists under
+    ``flags`` blocks every symbol that it has a part in.
 
     Raises
     ------
@@ -42,8 +43,9 @@ def blocked_symbols(root: Path, portfolio: Portfolio, config: BridgeConfig, now:
         }
         for market in instance.markets:
             for exchange in (config.exchange.id, Market.parse(market).exchange):
-                for flag in blocking(changes, exchange=exchange, market=market, **who):
-                    found[config.symbol(market)] = flag
+                for switch in ("", *instance.config.flags):
+                    for flag in blocking(changes, exchange=exchange, market=market, switch=switch, **who):
+                        found[config.symbol(market)] = flag
     return found
 
 

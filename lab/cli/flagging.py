@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,7 @@ def _flag(
     timeframe: Annotated[str, typer.Option("--timeframe", help="Instances on these bars.")] = "",
     family: Annotated[str, typer.Option("--family", help="Instances of this family.")] = "",
     instance: Annotated[str, typer.Option("--instance", help="One instance, by its strategy_id.")] = "",
+    switch: Annotated[str, typer.Option("--switch", help="Instances that list it under flags.")] = "",
     enabled: Annotated[
         bool | None, typer.Option("--on/--off", help="Neither: list what was switched.")
     ] = None,
@@ -45,7 +47,7 @@ def _flag(
     """
     from lab.data.flags import flags, set_flag
 
-    scope = _checked(exchange, market, timeframe, family, instance)
+    scope = _checked(exchange, market, timeframe, family, instance, switch)
     folder = root_folder(root)
     if enabled is not None:
         set_flag(folder, scope, enabled=enabled, at=datetime.now(UTC), by=by, reason=reason)
@@ -55,18 +57,26 @@ def _flag(
     emit([asdict(each) for each in changes], as_json=json, show=lambda: _show(changes))
 
 
-def _checked(exchange: str, market: str, timeframe: str, family: str, instance: str) -> dict[str, str]:
+def _checked(
+    exchange: str, market: str, timeframe: str, family: str, instance: str, switch: str
+) -> dict[str, str]:
     """Return the scopes that are named. A switch with a misspelt name would switch nothing, in silence."""
     from lab.core.market import Market
     from lab.core.timeframe import Timeframe
+    from lab.strategies.instance_config import IDENTIFIER
     from lab.strategies.registry import strategy_of
 
+    if switch and not re.fullmatch(IDENTIFIER, switch):
+        raise ConfigError(
+            f"--switch {switch!r}: instances list names of small letters, digits, dash and underscore"
+        )
     scope = {
         "exchange": exchange and Market.parse(f"{exchange}:BASE/QUOTE").exchange,
         "market": market and str(Market.parse(market)),
         "timeframe": timeframe and Timeframe.parse(timeframe).name,
         "family": family and strategy_of(family).family,
         "instance": instance,
+        "switch": switch,
     }
     return {name: value for name, value in scope.items() if value}
 

@@ -16,7 +16,7 @@ from lab.data.catalog import store_errors
 __all__ = ["SCOPES", "Flag", "blocking", "blocks", "flags", "set_flag"]
 
 SCHEMA_VERSION: Final = 1
-SCOPES: Final = ("exchange", "market", "timeframe", "family", "instance")
+SCOPES: Final = ("exchange", "market", "timeframe", "family", "instance", "switch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ class Flag:
     Parameters
     ----------
     scope : mapping
-        Some of ``exchange, market, timeframe, family, instance``: whatever has all of these.
+        Some of ``exchange, market, timeframe, family, instance, switch``: whatever has all of these. A
+        switch is a name of the user's own; the instances that list it under ``flags`` have it.
     enabled : bool
         False blocks.
     at : datetime
@@ -102,7 +103,8 @@ def blocks(root: Path, at: datetime, **who: str) -> list[Flag]:
     at : datetime
         Timezone-aware.
     **who : str
-        What is asked about: ``exchange, market, timeframe, family, instance``, as far as it has them.
+        What is asked about: ``exchange, market, timeframe, family, instance, switch``, as far as it has
+        them.
     """
     return blocking(flags(root, at=at), **who)
 

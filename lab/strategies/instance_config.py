@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -14,12 +14,13 @@ from lab.core.timeframe import Timeframe
 from lab.strategies.columns import SeriesConfig
 from lab.strategies.registry import strategy_of
 
-__all__ = ["Identifier", "InstanceConfig", "MarketConfig", "Version", "config_model"]
+__all__ = ["IDENTIFIER", "Identifier", "InstanceConfig", "MarketConfig", "Version", "config_model"]
 
 P = TypeVar("P", bound=BaseModel)
 
 # Letters, digits, dash and underscore: an id becomes a file name, a tag and a part of order ids.
-Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+IDENTIFIER: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
 
 
@@ -82,11 +83,22 @@ class InstanceConfig(Section, Generic[P]):
     risk: RiskSettings = Field(default_factory=RiskSettings, description="limits of this instance")
     costs: CostSettings = Field(default_factory=CostSettings, description="costs in backtests")
     search: SearchSettings = Field(default_factory=SearchSettings, description="how parameters are tuned")
+    flags: tuple[Identifier, ...] = Field(
+        (), description="switches of 'mnemo strategy flag' that stop entries of this instance, too"
+    )
 
     @field_validator("timeframe")
     @classmethod
     def _timeframe(cls, timeframe: str) -> str:
         return Timeframe.parse(timeframe).name
+
+    @field_validator("flags")
+    @classmethod
+    def _different(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
+        twice = [name for name in flags if flags.count(name) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]} is listed twice; list each switch once")
+        return flags
 
     @field_validator("markets")
     @classmethod

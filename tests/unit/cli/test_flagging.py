@@ -39,6 +39,7 @@ def test_what_was_switched_is_listed_with_who_and_why(run: Run) -> None:
         (("--family", "cary"), "did you mean carry"),
         (("--market", "BTC"), "expected exchange:BASE/QUOTE"),
         (("--timeframe", "1M"), "use 1w"),
+        (("--switch", "Peg!"), "names of small letters"),
         ((), "expected some of exchange, market"),
     ],
 )

@@ -37,11 +37,16 @@ def targets(bridge: Path, market: RecordedMarket) -> dict[str, dict[str, Any]]:
         ({"family": "time_series_momentum", "timeframe": "1d"}, {"BTC/USDT", "ETH/USDT"}),
         ({"instance": "trend", "market": "binance:ETH/USDT"}, {"ETH/USDT"}),
         ({"timeframe": "1h"}, set()),
+        ({"switch": "peg"}, {"BTC/USDT", "ETH/USDT"}),
+        ({"switch": "peg", "market": "binance:ETH/USDT"}, {"ETH/USDT"}),
+        ({"switch": "funding"}, set()),
     ],
 )
 def test_a_flag_allows_no_entry(
     bridge: Path, market_at: MarketAt, scope: dict[str, str], blocked: set[str]
 ) -> None:
+    path = bridge.parent / "trend.yaml"
+    path.write_text(path.read_text() + "flags: [peg, weekend]\n")
     set_flag(bridge.parent, scope, enabled=False, at=OFF, by="ada", reason="incident")
     found = targets(bridge, market_at(200))
     assert {symbol for symbol, target in found.items() if "FLAGGED" in target["reasons"]} == blocked

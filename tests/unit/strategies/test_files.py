@@ -119,6 +119,8 @@ def test_with_params_replaces_what_it_names(tmp_path: Path) -> None:
         ("exchange: binance", "exchange: ../b", r":6: markets\.0\.exchange: .*expected CCXT's id"),
         ("[{exchange: binance, symbol: BTC/USDT}]", "[]", r":6: markets: .*at least one market"),
         ("parameters: {lookback_window: 90, vol_window: 20}\n", "", r"parameters: key missing"),
+        ("mode: backtest", "flags: [Peg]\nmode: backtest", r":4: flags\.0: found 'Peg'"),
+        ("mode: backtest", "flags: [peg, peg]\nmode: backtest", r":4: flags: .*peg is listed twice"),
     ],
 )
 def test_faults_name_file_line_and_key(tmp_path: Path, old: str, new: str, message: str) -> None:
