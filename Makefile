@@ -16,12 +16,12 @@ PARALLEL := -n $(WORKERS) --dist loadgroup
 export MLFLOW_DISABLE_TELEMETRY := true
 unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: help setup demo test test-all check lint types imports doctests security readme bench notebooks screenshots lock clean
+.PHONY: help setup demo test test-all check lint types imports doctests security readme audit bench notebooks screenshots lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo '  ARGS="..." is passed on to demo, test, test-all and bench; WORKERS=2 is the number of test processes.'
+	@echo '  ARGS="..." is passed on to demo, test, test-all, audit and bench; WORKERS=2 is the number of test processes.'
 
 setup: ## Create or refresh .venv from requirements.lock (other targets do it as needed)
 	@.ci/setup
@@ -53,9 +53,13 @@ doctests: setup
 
 security: setup
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(PACKAGES)
+	$(BIN)/python -m tests.audit --offline
 
 readme: setup
 	$(PYTEST) -q tests/unit/test_readme.py
+
+audit: setup ## Audit dependencies: lock, licences, files, known vulnerabilities (exit 4: nobody could be asked)
+	$(BIN)/python -m tests.audit $(ARGS)
 
 bench: setup ## Measure speed and memory against vectorbt and other peers
 	$(BIN)/mnemo bench $(ARGS)

@@ -31,7 +31,6 @@ OPENED, REFUSED = "opened", "refused"
 KINDS = ("encrypted", "plain")
 # The least that scrypt takes: what is tried is the file, not the cost of guessing.
 COST = 2**14
-
 _VARIABLE = "MNEMO_BINANCE_KEYS_FILE"
 
 
