@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lab.backtest.layout import Array, Codes, Rates, Tape
-from lab.backtest.lean import aim, deciding_rows
-from lab.backtest.survey import MANY
+from lab.backtest.lean import aim
 from lab.core.compiled import njit
 
 __all__ = ["note_all", "run_alone"]
@@ -38,46 +36,71 @@ def note_all(
     before[:] = value
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _markets(weights: Array, row: int, only: int, which: NDArray[np.uintp]) -> int:
-    """List the markets that a row decides, without a branch on each; return how many there are."""
-    if only != MANY:
-        which[0] = only
-        return 1
-    count = 0
-    for i in range(weights.shape[1]):
-        which[count] = i
-        count += weights[row, i] == weights[row, i]
-    return count
+@njit(cache=True, nogil=True, error_model="numpy")
+def run_alone(
+    tape: Tape, weights: Array, places: Codes, rates: Rates, returns: Array, others: Array, growth: Array
+) -> None:
+    """Simulate an account per market; `returns` (T, N), `others` (OTHERS, T, N), `growth` (N,).
+
+    `places` are those of the weights that decide, as ``survey_alone`` lists them; the rest as of
+    ``lean.run_shared``.
+    """
+    last, lag, capital = tape.last, rates.lag, rates.cash
+    bars, n = last.shape
+    held, cash = np.zeros(n), np.full(n, capital)
+    wanted, price, mark = weights.reshape(-1), tape.price.reshape(-1), tape.mark.reshape(-1)
+    if returns.shape[0] > 0:
+        _trade_and_value(last, wanted, price, mark, places, rates, cash, held, returns, others)
+    for k in range(places.shape[0] if returns.shape[0] == 0 else 0):
+        if places[k] >= (bars - lag) * n:
+            break
+        _trade(places[k], wanted, price, mark, cash, held, rates)
+    for i in range(n):
+        growth[i] = (cash[i] + held[i] * last[bars - 1, i]) / capital if bars > 0 else 1.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def run_alone(
-    tape: Tape, weights: Array, decided: Codes, rates: Rates, returns: Array, others: Array, growth: Array
+def _trade_and_value(
+    last: Array,
+    wanted: Array,
+    price: Array,
+    mark: Array,
+    places: Codes,
+    rates: Rates,
+    cash: Array,
+    held: Array,
+    returns: Array,
+    others: Array,
 ) -> None:
-    """Simulate an account per market; `returns` (T, N), `others` (OTHERS, T, N), `growth` (N,)."""
-    price, mark, last = tape.price, tape.mark, tape.last
-    lag, fee, slippage, capital = rates
-    bars, n = price.shape
-    held, cash, value = np.zeros(n), np.full(n, capital), np.full(n, capital)
-    before, notional, costs = np.full(n, capital), np.zeros(n), np.zeros(n)
-    which, keep, done = np.zeros(n + 1, dtype=np.uintp), returns.shape[0] > 0, 0
-    when, count = deciding_rows(decided, bars - lag)
-    for k in range(count):
-        row = when[k]
-        t = row + lag
-        if keep:
+    """Trade at all places, and write the figures of every bar."""
+    n = len(held)
+    value, before = np.full(n, rates.cash), np.full(n, rates.cash)
+    notional, costs, done = np.zeros(n), np.zeros(n), 0
+    for k in range(places.shape[0]):
+        t = places[k] // n + rates.lag
+        if t >= last.shape[0]:
+            break
+        if t != done:
             _close_alone(done, t, cash, held, last, value, before, notional, costs, returns, others)
-        done = t
-        for j in range(_markets(weights, row, decided[row], which)):
-            i = which[j]
-            worth = cash[i] + held[i] * mark[t, i]
-            cash[i], held[i], notional[i], costs[i] = aim(
-                weights[row, i], worth, price[t, i], mark[t, i], cash[i], held[i], fee, slippage
-            )
-    _close_alone(done, returns.shape[0], cash, held, last, value, before, notional, costs, returns, others)
-    for i in range(n):
-        growth[i] = (cash[i] + held[i] * last[bars - 1, i]) / capital if bars > 0 else 1.0
+            done = t
+        i = places[k] % n
+        notional[i], costs[i] = _trade(places[k], wanted, price, mark, cash, held, rates)
+    _close_alone(done, last.shape[0], cash, held, last, value, before, notional, costs, returns, others)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _trade(
+    place: int, wanted: Array, price: Array, mark: Array, cash: Array, held: Array, rates: Rates
+) -> tuple[float, float]:
+    """Bring one market to the weight at `place` of the rows side by side; return notional and costs."""
+    # Without a sign, division and access are cheap.
+    at, n = np.uint64(place), np.uint64(held.shape[0])
+    i, then = at % n, at + np.uint64(rates.lag) * n
+    worth = cash[i] + held[i] * mark[then]
+    cash[i], held[i], notional, costs = aim(
+        wanted[at], worth, price[then], mark[then], cash[i], held[i], rates.fee, rates.slippage
+    )
+    return notional, costs
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -28,7 +28,7 @@ from lab.backtest.layout import Array, Codes
 from lab.backtest.metrics import METRICS
 from lab.backtest.prices import ExecutionPrices, frozen
 from lab.backtest.simulate import check_account
-from lab.backtest.survey import FAULT, NONE, survey
+from lab.backtest.survey import FAULT, NONE, survey, survey_alone
 from lab.core.errors import ConfigError
 from lab.costs import Costs
 from lab.risk import Limits, Plain, plain_of
@@ -44,7 +44,11 @@ _MOST_WAITING: Final = 2**27
 
 
 class Decision(NamedTuple):
-    """Sound weights (T, N), what each row decides (see ``survey``), rows that do, and for many."""
+    """Sound weights (T, N), what each row decides (see ``survey``), rows that do, and for many.
+
+    Of accounts per market without limits, `rows` are the places of the weights that decide (see
+    ``survey_alone``), and `found` counts those.
+    """
 
     weights: Array
     rows: Codes
@@ -125,6 +129,11 @@ class Batch:
         return len(self.prices.markets) if self.alone else 1
 
     @property
+    def _lean(self) -> bool:
+        """Whether neither limits nor frictions act."""
+        return self._plain is None and not self._accounts
+
+    @property
     def counted_bars(self) -> int:
         """Bars that figures are of."""
         return len(self.prices) if self._counted is None else len(self._counted)
@@ -133,7 +142,7 @@ class Batch:
     def scratch(self) -> int:
         """Bytes of working memory of one simulation, weights included."""
         rows, columns = self.prices.shape
-        return 8 * rows * (columns * (1 + 4 * self.alone) + 6) + rows
+        return 8 * rows * (columns * (1 + 5 * self.alone) + 6) + rows
 
     @property
     def together(self) -> int:
@@ -141,7 +150,14 @@ class Batch:
         return max(min(LANES, _MOST_WAITING // max(self.scratch, 1)), 1)
 
     def survey(self, weights: Array, waits: NDArray[np.bool_] | None, warm_up: int) -> Decision | None:
-        """Return what read-only `weights` decide; None if one cannot be held."""
+        """Return what read-only `weights` decide; None if one cannot be held.
+
+        A market of an account of its own waits for no other: of such accounts, `waits` has no row that does.
+        """
+        if self.alone and self._lean:
+            places = np.empty(weights.size, dtype=np.int64)
+            count = survey_alone(weights, warm_up, places)
+            return None if count == FAULT else Decision(weights, places[:count], count, 0)
         rows = np.empty(len(weights), dtype=np.int64)
         largest = np.inf if self.alone else _LARGEST_SUM
         flags = self._never if waits is None else waits
@@ -155,9 +171,8 @@ class Batch:
         shared accounts are copied to `kept`, shape (count, T), where that is given.
         """
         values = np.empty((count * self.accounts, COUNT))
-        free = self._plain is None and not self._accounts
-        single = self._general if self._accounts else self._free if free else self._guarded
-        least = _CROWDED * len(self.prices) if free and not self.alone else np.inf
+        single = self._general if self._accounts else self._free if self._lean else self._guarded
+        least = _CROWDED * len(self.prices) if self._lean and not self.alone else np.inf
         waiting: dict[int, Decision] = {}
         for place, decision in enumerate(decisions):
             if decision.crowded > least:

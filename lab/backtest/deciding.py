@@ -49,7 +49,7 @@ class Decider:
     room : float
         Bytes that features may take.
     start : int
-        Rows of the panel before the first decision; they are no part of a decision.
+        Rows of the panel before the first decision; they are no part of a decision. 0 for accounts alone.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from concurrent.futures import Future
@@ -40,6 +41,8 @@ class FeatureCache:
         self.computed = 0
         self.each = 8 * max(panel.shape[0] * panel.shape[1], 1)
         self._known: dict[Feature, Future[Array]] = {}
+        # Those that will never go, to be had without a lock.
+        self._kept: dict[Feature, Array] = {}
         self._guard = threading.Lock()
 
     def arrays(self, features: tuple[Feature, ...]) -> tuple[Array, ...]:
@@ -47,6 +50,8 @@ class FeatureCache:
 
         What one thread computes, others wait for, and compute what else they need meanwhile.
         """
+        with contextlib.suppress(KeyError):
+            return tuple([self._kept[feature] for feature in features])
         if len(features) * self.each > self.room:
             raise ConfigError(
                 f"memory: the features of a single set need {len(features) * self.each / _MEGABYTE:.0f} MB, "
@@ -56,13 +61,14 @@ class FeatureCache:
         found, missing = self._claim(features)
         if missing:
             self._compute(missing)
-        return tuple(found[feature].result() for feature in features)
+        values = tuple(found[feature].result() for feature in features)
+        if math.isinf(self.room):
+            self._kept.update(zip(features, values, strict=True))
+        return values
 
     def _claim(self, features: tuple[Feature, ...]) -> tuple[dict[Feature, Future[Array]], _Claimed]:
         """Return where all values will be, and those among them that the caller has to compute."""
         with self._guard:
-            if math.isinf(self.room) and all(feature in self._known for feature in features):
-                return {feature: self._known[feature] for feature in features}, {}
             # Those known are put last, so that they are not the ones to go.
             found = {feature: self._known.pop(feature) for feature in features if feature in self._known}
             missing: _Claimed = {feature: Future() for feature in features if feature not in found}

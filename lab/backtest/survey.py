@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lab.backtest.layout import ROUNDING, Array, Codes
 from lab.core.compiled import njit
 
-__all__ = ["FAULT", "MANY", "NONE", "hold", "survey"]
+__all__ = ["FAULT", "MANY", "NONE", "hold", "survey", "survey_alone"]
 
 # What a row decides: nothing, more than one market, or else the one market by its place.
 NONE: Final = -1
@@ -19,6 +19,10 @@ MANY: Final = -2
 FAULT: Final = -1
 
 _ONE: Final = 1 << 32
+# Weights looked at together, as many as a word has bits; and where a power of two has its exponent.
+_WORD: Final = 64
+_MANTISSA: Final = 52
+_BIAS: Final = 1023
 
 Flags = NDArray[np.bool_]
 
@@ -66,6 +70,62 @@ def survey(weights: Array, waits: Flags, warm_up: int, largest_sum: float, decid
         rows += acts
         crowded += acts & (some > 1)
     return rows, crowded
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def survey_alone(weights: Array, warm_up: int, places: Codes) -> int:
+    """Check weights of accounts per market and list those that decide anything.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (T, N)
+        NaN keeps the quantity.
+    warm_up : int
+        Rows before the first decision.
+    places : ndarray of int64, shape (T * N,)
+        Filled from the front, ascending: where in the weights, counted row by row, one is not NaN.
+
+    Returns
+    -------
+    int
+        How many there are, or ``FAULT``.
+    """
+    every, first = weights.reshape(-1), warm_up * weights.shape[1]
+    whole, count, wrong = every.shape[0] // _WORD * _WORD, 0, 0
+    for start in range(0, whole, _WORD):
+        there = np.uint64(0)
+        for k in range(_WORD):
+            there |= np.uint64(every[start + k] == every[start + k]) << np.uint64(k)
+        if there == ~np.uint64(0) and start >= first:
+            for k in range(_WORD):
+                places[count + k] = start + k
+                wrong += (every[start + k] < 0.0) | (every[start + k] > 1.0)
+            count += _WORD
+        else:
+            count, faults = _list_word(every, start, there, first, places, count)
+            wrong += faults
+    for k in range(whole, every.shape[0]):
+        places[count] = k
+        count += (every[k] == every[k]) & (k >= first)
+        wrong += (every[k] < 0.0) | (every[k] > 1.0)
+    return FAULT if wrong > 0 else count
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _list_word(
+    every: Array, start: int, there: np.uint64, first: int, places: Codes, count: int
+) -> tuple[int, int]:
+    """List the bits of a word; return how many places there are now, and the weights among them at fault."""
+    wrong = 0
+    while there != np.uint64(0):
+        rest = there & (there - np.uint64(1))
+        # The lowest bit is a power of two, and its exponent the place.
+        k = start + int(np.float64(there ^ rest).view(np.int64) >> _MANTISSA) - _BIAS
+        places[count] = k
+        count += k >= first
+        wrong += (every[k] < 0.0) | (every[k] > 1.0)
+        there = rest
+    return count, wrong
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -165,10 +166,14 @@ def least_valid(share: float, window: int, *, least: int = 1) -> int:
     return max(math.ceil(share * window - 1e-9), least)
 
 
+@lru_cache(maxsize=4096, typed=True)
 def windowed(
     definition: Definition, window: int, min_valid: float, *, least: int = 1, **others: Any
 ) -> Feature:
-    """Return the feature of `definition` over a checked window, with whatever other parameters it has."""
+    """Return the feature of `definition` over a checked window, with whatever other parameters it has.
+
+    The last ones are kept: a sweep asks for the features of every one of its sets.
+    """
     name = definition.name
     return definition.feature(
         window=checked_window(window, name=name, least=least),

@@ -48,7 +48,7 @@ MUTANTS = (
     Mutant("lean: waits for nothing", L, "t, only = row + lag, decided[row]", "t, only = row, decided[row]"),
     Mutant("lean: fee of a buy forgotten", L, "rest = subtract(cash, notional + paid)", "rest = subtract(cash, notional)"),
     Mutant("lean: sells put among the buys", L, "below = keys[i] < 0.0", "below = keys[i] > 0.0"),
-    Mutant("lean alone: capital shared", A, "np.full(n, capital), np.full(n, capital)", "np.full(n, capital / n), np.full(n, capital / n)"),
+    Mutant("lean alone: capital shared", A, "held, cash = np.zeros(n), np.full(n, capital)", "held, cash = np.zeros(n), np.full(n, capital / n)"),
     Mutant("lean: a single order ignores what is held", L, "weights[row, only], value, price[t, only], mark[t, only], cash, held[only]", "weights[row, only], value, price[t, only], mark[t, only], cash, 0.0"),
     Mutant("lean alone: valued before the bar", A, "value[i] = cash[i] + held[i] * last[t, i]", "value[i] = cash[i] + held[i] * last[max(t - 1, 0), i]"),
     Mutant("lanes: the sequence of the markets", N, "swaps = key > other", "swaps = key != key"),
@@ -131,7 +131,7 @@ def _check_lean(case, trace) -> None:
 
     from lab.backtest import ExecutionPrices, alone, lanes, lean
     from lab.backtest.layout import RETURN, Rates, Tape
-    from lab.backtest.survey import survey
+    from lab.backtest.survey import survey, survey_alone
     from tests.oracle.engines import costs_of
 
     prices, costs = ExecutionPrices.from_panel(case.panel), costs_of(case)
@@ -156,8 +156,9 @@ def _check_lean(case, trace) -> None:
     assert many[0][:, 1].tolist() == one[0][:, 0].tolist() == many[0][:, -1].tolist()
     lean.run_shared(tape, halves, rows, rates, *one)
     assert many[0][:, 0].tolist() == one[0][:, 0].tolist()
-    wide = outputs(width)
-    alone.run_alone(tape, case.weights, rows, rates, *wide)
+    wide, places = outputs(width), np.zeros(case.weights.size, dtype=np.int64)
+    found = survey_alone(case.weights, 0, places)
+    alone.run_alone(tape, case.weights, places[:found], rates, *wide)
     for i in range(width):
         own = case.weights[:, i : i + 1]
         part = Tape(*(values[:, i : i + 1] for values in tape[:3]), tape.day)
