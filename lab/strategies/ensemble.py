@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from lab.core.compiled import njit
 from lab.core.errors import ConfigError
 from lab.core.feature import Feature
 from lab.core.panel import Panel
 from lab.core.settings import Section
-from lab.features import Bars, compute, define, definition_of
-from lab.strategies.decide import total_lookback
-from lab.strategies.protocol import Parameters, Strategy, call_core
-from lab.strategies.registry import register, strategy_of
+from lab.core.timeframe import Timeframe
+from lab.features import coarser
+from lab.strategies.protocol import Parameters, call_core
+from lab.strategies.registry import register
+from lab.strategies.rule_weights import parsed_rule, weights_of
 from lab.strategies.sizing import capped
 from lab.strategies.space import Choice, Dimension, Range
 from lab.strategies.standing import standing
 
-__all__ = ["Ensemble", "EnsembleParameters", "MemberConfig", "weights_of"]
+__all__ = ["Ensemble", "EnsembleParameters", "MemberConfig"]
 
 Array = NDArray[np.float64]
 
@@ -39,6 +47,18 @@ class MemberConfig(Section):
     family: str = Field(description="name of the rule")
     parameters: dict[str, Any] = Field(default_factory=dict, description="parameters of that family")
     weight: float = Field(gt=0, le=1.0, description="share of the capital that follows the rule")
+    timeframe: str | None = Field(
+        None, description="coarser bars that the rule decides on; null: those of the ensemble"
+    )
+
+    @field_validator("timeframe")
+    @classmethod
+    def _timeframe(cls, timeframe: str | None) -> str | None:
+        return None if timeframe is None else Timeframe.parse(timeframe).name
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_timeframe(write(self))
 
     @model_validator(mode="after")
     def _understood(self) -> MemberConfig:
@@ -47,11 +67,31 @@ class MemberConfig(Section):
 
     def parsed(self) -> Parameters:
         """Return the parameters as the family's own model."""
-        return _rule(self.family, json.dumps(self.parameters, sort_keys=True))[1]
+        return parsed_rule(self.family, json.dumps(self.parameters, sort_keys=True))[1]
 
-    def feature(self) -> Feature:
-        """Return the member's weights as a feature."""
-        return weights_of(self.family, self.parsed())
+    def feature(self, of: str | None) -> Feature:
+        """Return the member's weights as a feature of bars of the timeframe `of`.
+
+        Raises
+        ------
+        ConfigError
+            If it decides on coarser bars and `of` is None, or its timeframe is no multiple of `of`.
+        """
+        weights = weights_of(self.family, self.parsed())
+        if self.timeframe is None:
+            return weights
+        if of is None:
+            raise ConfigError(
+                f"member {self.family} decides on bars of {self.timeframe}; list them under "
+                "auxiliary_timeframes in the instance's file, or say by the parameter timeframe on which "
+                "bars the ensemble decides"
+            )
+        return coarser(weights, self.timeframe, of=of)
+
+
+def _without_timeframe(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out a timeframe that is not given: hashes of parameters stay what they were without the key."""
+    return {name: value for name, value in values.items() if name != "timeframe" or value is not None}
 
 
 def _months(window: int) -> MemberConfig:
@@ -66,6 +106,9 @@ class EnsembleParameters(Parameters):
     # Members come from files as lists, which strict models refuse where a tuple is declared.
     model_config = ConfigDict(strict=True)
 
+    timeframe: str | None = Field(
+        None, description="bars that it decides on; needed, and filled in from the file, where members differ"
+    )
     members: tuple[MemberConfig, ...] = Field(
         default_factory=lambda: (_months(30), _months(60), _months(120)),
         strict=False,
@@ -76,81 +119,32 @@ class EnsembleParameters(Parameters):
     )
     hold_bars: int = Field(7, ge=1, le=1_000, description="bars for which a member that keeps still counts")
 
+    @model_serializer(mode="wrap")
+    def _as_written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_timeframe(write(self))
+
+    @field_validator("timeframe")
+    @classmethod
+    def _timeframe(cls, timeframe: str | None) -> str | None:
+        return None if timeframe is None else Timeframe.parse(timeframe).name
+
     @field_validator("members")
     @classmethod
-    def _at_most_all(cls, members: tuple[MemberConfig, ...]) -> tuple[MemberConfig, ...]:
+    def _at_most_all(
+        cls, members: tuple[MemberConfig, ...], info: ValidationInfo
+    ) -> tuple[MemberConfig, ...]:
         if not members:
             raise ValueError("expected at least one member")
         total = sum(member.weight for member in members)
         if total > 1 + _ABOVE_ONE:
             raise ValueError(f"weights of members sum to {total:g}, expected at most 1")
-        features = [member.feature() for member in members]
-        twice = [feature for feature in features if features.count(feature) > 1]
+        features = [member.feature(info.data.get("timeframe")) for member in members]
+        twice = [
+            one.family for one, feature in zip(members, features, strict=True) if features.count(feature) > 1
+        ]
         if twice:
-            raise ValueError(f"member {twice[0]['family']} is listed twice with equal parameters")
+            raise ValueError(f"member {twice[0]} is listed twice with equal parameters")
         return members
-
-
-@lru_cache(maxsize=4_096)
-def _rule(family: str, parameters: str) -> tuple[Strategy[Any], Parameters]:
-    try:
-        strategy = strategy_of(family)
-    except ConfigError as error:
-        raise ValueError(str(error)) from None
-    return strategy, strategy.params.model_validate_json(parameters, strict=None)
-
-
-def _member(feature: Feature) -> tuple[Strategy[Any], Parameters]:
-    return _rule(feature["family"], feature["parameters"])
-
-
-def _columns(feature: Feature) -> tuple[str, ...]:
-    strategy, params = _member(feature)
-    inner = (definition_of(wanted).inputs(wanted) for wanted in strategy.features(params))
-    return tuple(dict.fromkeys(column for columns in inner for column in columns))
-
-
-def _memory(parameters: Mapping[str, Any]) -> int:
-    return total_lookback(*_rule(parameters["family"], parameters["parameters"]))
-
-
-@define("strategy_weights", version="1", inputs=_columns, lookback=_memory, per_market=False)
-def _strategy_weights(feature: Feature, bars: Bars) -> Array:
-    strategy, params = _member(feature)
-    rows, count = bars.columns[0].shape
-    bar = np.arange(bars.first_bar, bars.first_bar + rows)
-    fields: dict[str | Feature, Array] = dict(zip(_columns(feature), bars.columns, strict=True))
-    # Features are not told the markets' names, and no rule asks for them.
-    names = tuple(str(index) for index in range(count))
-    panel = Panel(bars.timeframe, bar, bars.timeframe.open_times(bar), names, fields)
-    return np.array(strategy.signal(compute(panel, strategy.features(params)), params), dtype=np.float64)
-
-
-def weights_of(family: str, params: Parameters) -> Feature:
-    """Return the weights of a rule as a feature, before any hold rule.
-
-    Parameters
-    ----------
-    family : str
-        Name of a registered family.
-    params : Parameters
-        Of that family.
-
-    Returns
-    -------
-    Feature
-        Fractions of the capital; NaN where the rule keeps. The lookback is
-        :func:`~lab.strategies.total_lookback` of the rule.
-
-    Examples
-    --------
-    >>> momentum = strategy_of("time_series_momentum")
-    >>> weights_of("time_series_momentum", momentum.params(lookback_window=60)).lookback
-    61
-    """
-    text = params.model_dump_json()
-    parameters = {"family": family, "parameters": text}
-    return Feature.of("strategy_weights", "1", lookback=_memory(parameters), **parameters)
 
 
 @njit(cache=True, nogil=True)
@@ -197,7 +191,9 @@ class Ensemble:
     over members of ``share * weight``, if members with at least `quorum` of all shares hold it (weight above
     0), else 0. A quorum of 0 is the weighted mean, 0.5 a majority, 1 unanimity. A member that keeps its
     quantity counts with its last weight, for at most `hold_bars` bars, then as 0 (its weights are scaled to a
-    sum of 1 where new and kept ones exceed it); where all keep, so does the ensemble.
+    sum of 1 where new and kept ones exceed it); where all keep, so does the ensemble. A member with a coarser
+    `timeframe` decides on bars made of the ensemble's own; what it wants is known from their close on, until
+    the next one closes: with a quorum of 1, an entry by the hour that the daily trend must agree with.
 
     **Hypothesis.** Errors of rules with different windows or ideas are only partly alike: their mean has
     the edge of the average rule with less of its luck, and no window has to be chosen.
@@ -211,7 +207,7 @@ class Ensemble:
 
     **Defaults.** Time-series momentum over 30, 60 and 120 bars, a third each, no quorum.
 
-    **Lookback.** `hold_bars` bars of the longest member.
+    **Lookback.** `hold_bars` bars of the longest member, a coarser one's counted in the ensemble's bars.
 
     **Works** where its members' mistakes differ. **Fails** where they are one bet under several names: in a
     crash all trends are long. With a high quorum it is late, for the last member decides.
@@ -239,7 +235,7 @@ class Ensemble:
 
     def features(self, params: EnsembleParameters) -> tuple[Feature, ...]:
         """Return the members' weights."""
-        return tuple(member.feature() for member in params.members)
+        return tuple(member.feature(params.timeframe) for member in params.members)
 
     def lookback(self, params: EnsembleParameters) -> int:
         """Return `hold_bars`: a member's last number may be that long ago."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from lab.core.errors import ConfigError
 from lab.core.market import Market
 from lab.core.settings import CostSettings, LiquiditySettings, RiskSettings, SearchSettings, Section
 from lab.core.timeframe import Timeframe
+from lab.strategies.auxiliary import auxiliary_timeframes
 from lab.strategies.columns import SeriesConfig
 from lab.strategies.registry import strategy_of
 
@@ -74,6 +75,11 @@ class InstanceConfig(Section, Generic[P]):
     markets: tuple[MarketConfig, ...] = Field(description="markets to trade, at least one")
     series: tuple[SeriesConfig, ...] = Field((), description="stored series that become columns of the panel")
     parameters: P = Field(description="parameters of the family")
+    auxiliary_timeframes: tuple[str, ...] = Field(
+        (),
+        validate_default=True,
+        description="coarser timeframes that the features read, each made of the instance's own bars",
+    )
     priority: int = Field(
         100, ge=1, le=1_000, description="in a portfolio, who is cut last when a limit binds: 1 before 2"
     )
@@ -91,6 +97,31 @@ class InstanceConfig(Section, Generic[P]):
     @classmethod
     def _timeframe(cls, timeframe: str) -> str:
         return Timeframe.parse(timeframe).name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _told_its_bars(cls, values: Any) -> Any:
+        """Tell a rule that wants to know on which bars it decides, where coarser ones are read too."""
+        if not isinstance(values, dict) or not values.get("auxiliary_timeframes"):
+            return values
+        parameters = values.get("parameters")
+        known = getattr(cls.model_fields["parameters"].annotation, "model_fields", {})
+        if not isinstance(parameters, dict) or "timeframe" not in known or "timeframe" in parameters:
+            return values
+        return {**values, "parameters": {**parameters, "timeframe": values.get("timeframe")}}
+
+    @field_validator("auxiliary_timeframes")
+    @classmethod
+    def _read_by_features(cls, listed: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not {"family", "timeframe", "parameters"} <= info.data.keys():
+            return listed  # another fault, which is told
+        names = tuple(Timeframe.parse(name).name for name in listed)
+        strategy = strategy_of(info.data["family"])
+        read = auxiliary_timeframes(strategy, info.data["parameters"], on=info.data["timeframe"])
+        if sorted(names) != sorted(read):
+            expected = f"[{', '.join(read)}]" if read else "none: no feature reads coarser bars"
+            raise ValueError(f"expected {expected}")
+        return names
 
     @field_validator("flags")
     @classmethod
