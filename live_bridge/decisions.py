@@ -145,7 +145,7 @@ def decide_all(
         except DataError as error:
             opinions.pop(instance.strategy_id, None)
             if instance in due:
-                skipped.append(Skipped(instance.strategy_id, _code(error), str(error)))
+                skipped.append(Skipped(_code(error), instance.strategy_id, str(error)))
             continue
         if isinstance(found, Decision):
             decisions.append(found)

@@ -144,7 +144,7 @@ class Journal:
     def last(self, *kinds: str) -> Event | None:
         """Return the last event of one of `kinds`."""
         marks = ",".join("?" * len(kinds))
-        query = f"SELECT max(number) FROM events WHERE kind IN ({marks})"  # noqa: S608 # nosec B608 - question marks only
+        query = f"SELECT max(number) FROM events WHERE kind IN ({marks})"  # noqa: S608 # nosec B608 # question marks only
         with self._errors("read"):
             number = self.connection.execute(query, kinds).fetchone()[0]
         return None if number is None else next(self.events(after=number - 1))
@@ -191,7 +191,7 @@ class Journal:
         return len(rows)
 
     def _select(self, condition: str, value: int | str) -> Iterator[Event]:
-        query = f"SELECT number, at, tick, kind, body, hash FROM events WHERE {condition} ORDER BY number"  # noqa: S608 # nosec B608 - constants
+        query = f"SELECT number, at, tick, kind, body, hash FROM events WHERE {condition} ORDER BY number"  # noqa: S608 # nosec B608 # constants
         with self._errors("read"), closing(self.connection.execute(query, (value,))) as rows:
             for number, at, name, kind, body, hash_ in rows:
                 yield Event(number, at, name, kind, json.loads(body), hash_)

@@ -75,34 +75,16 @@ def plan_tick(
     tick = f"{portfolio.portfolio_id}-{last.closed:%Y%m%dT%H%M%SZ}-{state.ticks + 1}"
     scope = (loaded.settings.account, portfolio.portfolio_id, tick, head[:16])
     account = account_at(state.with_marks(prices), symbols)
-    tradeable = {symbol: rules[symbol] for symbol in symbols if symbol in prices}
     wishes = _wishes(portfolio, state, found, now)
+    tradeable = {symbol: rules[symbol] for symbol in symbols if symbol in prices}
+    ailing = dict.fromkeys(symbols, trouble)
     measured = measure_markets(portfolio, answers, loaded, now)
     blocked = blocked_symbols(loaded.root, portfolio, loaded.settings, now)
-    permission = without_entries(
-        permit(
-            portfolio,
-            loaded.settings,
-            state,
-            wishes,
-            account,
-            tradeable,
-            now,
-            measured,
-            dict.fromkeys(symbols, trouble),
-        ),
-        blocked,
-    )
+    permission = permit(portfolio, loaded.settings, state, wishes, account, tradeable, now, measured, ailing)
+    permission = without_entries(permission, blocked)
     costs = Costing.from_basis_points(portfolio.costs.fee_bps, portfolio.costs.slippage_bps)
-    plan = plan_orders(
-        _targets(permission, account, prices),
-        rules,
-        equity=account.equity,
-        cash=account.cash,
-        costs=costs,
-        scope=scope,
-        placing=_placing(loaded, answers),
-    )
+    targets, placing = _targets(permission, account, prices), _placing(loaded, answers)
+    plan = _ordered(targets, rules, account, costs, scope, placing)
     body = _circumstances(loaded, portfolio, rules, prices, costs)
     body |= _reckoned(account, wishes, permission, plan)
     body |= {"now": now.isoformat(), "scope": list(scope), "valid_until": _valid_until(found).isoformat()}
@@ -110,6 +92,18 @@ def plan_tick(
     body |= {"trouble": trouble} if trouble else {}
     body["flags"] = {symbol: flag.reason for symbol, flag in blocked.items()}
     return Planned(tick, body)
+
+
+def _ordered(
+    targets: Sequence[Target],
+    rules: Mapping[str, Rules],
+    account: Account,
+    costs: Costing,
+    scope: tuple[str, ...],
+    placing: Placing,
+) -> Plan:
+    funds = {"equity": account.equity, "cash": account.cash}
+    return plan_orders(targets, rules, **funds, costs=costs, scope=scope, placing=placing)
 
 
 def _targets(permission: Permission, account: Account, prices: Mapping[str, Decimal]) -> list[Target]:

@@ -116,7 +116,7 @@ def _set_clock(control: str, at: datetime) -> None:
         headers={"Content-Type": "application/json"},
         method="POST",
     )
-    with urlopen(request, timeout=30):  # noqa: S310 # nosec B310 - as above
+    with urlopen(request, timeout=30):  # noqa: S310 # nosec B310 # as above
         pass
 
 

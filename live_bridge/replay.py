@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,17 +12,17 @@ from typing import Any, Final
 from lab.core.errors import ConfigError, DataError
 from lab.core.hashing import canonical_json
 from lab.core.timeframe import Timeframe
-from lab.strategies import Portfolio, load_portfolio
+from lab.strategies import Portfolio
 from live_bridge.bars import fetch_bars
-from live_bridge.config import LoadedConfig, load_config
+from live_bridge.config import LoadedConfig
 from live_bridge.decisions import decide_all, due_instances
 from live_bridge.documents import read_rules
 from live_bridge.history import apply
 from live_bridge.inputs import RecordedSeries, read_candles
 from live_bridge.journal import Event, Journal
-from live_bridge.live_locks import at_stage
 from live_bridge.permission import held_symbols, traded_symbols
 from live_bridge.planning import plan_tick
+from live_bridge.reading import reading
 from live_bridge.recorded import RecordedMarket
 from live_bridge.series import fetch_series
 from live_bridge.state import BridgeState
@@ -81,15 +80,7 @@ def replay(
     ConfigError
         If configuration, portfolio or version are not those of the tick.
     """
-    variables = os.environ if environment is None else environment
-    loaded = load_config(config, root=root, environment=variables)
-    if not loaded.state.is_file():
-        raise DataError(f"{loaded.state}: no journal; nothing to replay")
-    portfolio = load_portfolio(loaded.portfolio)
-    if loaded.settings.mode == "live":
-        portfolio = at_stage(portfolio, "live") or portfolio
-    with Journal(loaded.state, account=loaded.settings.account, portfolio=portfolio.portfolio_id) as journal:
-        journal.verify()
+    with reading(config, root=root, environment=environment) as (loaded, portfolio, journal):
         recorded = _recorded(journal, tick)
         _check_same(recorded.planned, loaded, portfolio)
         derived = _derive(journal, recorded, loaded, portfolio)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from lab.core.errors import DataError
-from lab.strategies import Portfolio, load_portfolio
-from live_bridge.config import LoadedConfig, load_config
+from lab.strategies import Portfolio
+from live_bridge.config import LoadedConfig
 from live_bridge.history import apply
 from live_bridge.journal import Event, Journal
-from live_bridge.live_locks import at_stage
+from live_bridge.reading import reading
 from live_bridge.report import acts_document, state_document
 from live_bridge.state import BridgeState
 
@@ -47,17 +46,8 @@ def history(config: Path, *, root: Path, environment: Mapping[str, str] | None =
     DataError
         If there is no journal, or its chain is broken.
     """
-    variables = os.environ if environment is None else environment
-    loaded = load_config(config, root=root, environment=variables)
-    if not loaded.state.is_file():
-        raise DataError(f"{loaded.state}: no journal yet; 'live-bridge run --config {config}' starts it")
-    portfolio = load_portfolio(loaded.portfolio)
-    if loaded.settings.mode == "live":
-        portfolio = at_stage(portfolio, "live") or portfolio
-    with Journal(loaded.state, account=loaded.settings.account, portfolio=portfolio.portfolio_id) as journal:
-        journal.verify()
-        found = _folded(journal)
-    return {**_whose(loaded, portfolio), **found}
+    with reading(config, root=root, environment=environment) as (loaded, portfolio, journal):
+        return {**_whose(loaded, portfolio), **_folded(journal)}
 
 
 def _whose(loaded: LoadedConfig, portfolio: Portfolio) -> dict[str, Any]:

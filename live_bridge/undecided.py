@@ -53,15 +53,8 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(Notice):
     """A due instance that cannot decide on the bars there are; it keeps its quantities."""
-
-    instance: str
-    code: str
-    detail: str
-
-    def __str__(self) -> str:
-        return f"{self.code} {self.instance}: {self.detail}"
 
     def document(self) -> dict[str, str]:
         """Return it as JSON."""

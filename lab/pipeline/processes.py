@@ -46,7 +46,7 @@ class LoopbackExchange:
             headers={"Content-Type": "application/json"},
             method="POST",
         )
-        with urlopen(request, timeout=30) as answer:  # noqa: S310 # nosec B310 - as above
+        with urlopen(request, timeout=30) as answer:  # noqa: S310 # nosec B310 # as above
             document: dict[str, Any] = json.loads(answer.read() or b"{}")
         return document
 
