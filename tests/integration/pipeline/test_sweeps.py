@@ -20,7 +20,7 @@ from lab.pipeline.inputs import load_inputs
 from lab.pipeline.sweeps import BLOCK, sweep
 from lab.search import Ledger
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("sweeps")]
 
 CONFIG = """
 family: time_series_momentum

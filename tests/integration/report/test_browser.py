@@ -14,6 +14,7 @@ from tests.report_visits import READY, VIEWS, visit
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.xdist_group("browser"),
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: install the package chromium"),
 ]
 

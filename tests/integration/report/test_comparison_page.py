@@ -18,7 +18,7 @@ from tests.oracle.browser import CHROMIUM
 from tests.oracle.report_run import write_run
 from tests.report_visits import visit
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600), pytest.mark.xdist_group("comparison_page")]
 
 STRATEGIES = Path(__file__).resolve().parents[3] / "research" / "strategies"
 

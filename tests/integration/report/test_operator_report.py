@@ -18,7 +18,7 @@ from lab.pipeline.rehearsal import rehearse
 from tests.oracle.browser import CHROMIUM
 from tests.report_visits import visit
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("operator_report")]
 
 PORTFOLIO = Path(__file__).resolve().parents[3] / "research" / "portfolios" / "demo.yaml"
 

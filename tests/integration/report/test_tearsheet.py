@@ -18,7 +18,7 @@ from lab.report.blocks import figures_of_merit
 from lab.report.page import external_references
 from tests.oracle.report_run import write_run
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("tearsheet")]
 
 HOSTILE = "</script><script>alert(1)</script>\"'<img src=x onerror=alert(2)>"
 

@@ -17,7 +17,7 @@ from lab.report import ReportInput, tearsheet
 from lab.report.blocks.overview import METRICS_SHOWN
 from tests.oracle.report_run import write_run
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("page_numbers")]
 
 BARS, MARKETS, PERIODS = 1_826, 33, 365
 TOL_FLOAT64 = 1e-9
