@@ -17,8 +17,10 @@ from lab.backtest.prices import ExecutionPrices, PriceName
 from lab.backtest.run import Risk, limits_of
 from lab.backtest.threads import Progress, in_threads, thread_count
 from lab.core.errors import ConfigError
+from lab.core.feature import Feature
 from lab.core.panel import Panel
 from lab.costs import Costs
+from lab.features.compute import compute_values
 from lab.strategies import Strategy
 
 __all__ = ["Accounts", "Sweep", "sweep"]
@@ -175,6 +177,20 @@ class Sweep:
     def feature_bytes(self, features: int) -> float:
         """Return the bytes that so many features take, or as much as they may take."""
         return min(features * self._decider.features.each, max(self._decider.features.room, 0.0))
+
+    @property
+    def features_at_a_time(self) -> float:
+        """How many features fit into what they may take."""
+        return self._decider.features.room / self._decider.features.each
+
+    def compute(self, feature: Feature) -> None:
+        """Compute a feature and drop it: for those who want to know what that takes."""
+        compute_values(self._panel, (feature,))
+
+    @property
+    def together(self) -> int:
+        """Simulations that a thread has at a time."""
+        return self._together
 
     @property
     def under_way(self) -> int:

@@ -110,8 +110,8 @@ def sweep(
     )
     folder = root / "data" / "sweeps" / _identity(inputs, whole, wanted)
 
-    def tried(start: int, stop: int) -> None:
-        recorder.run(prepared, start, stop)[1].to_body()
+    def tried(places: Sequence[int]) -> None:
+        recorder.run(prepared, places)[1].to_body()
 
     plan = plan_sweep(prepared, run=tried, rows_kept=BLOCK, clocks=clocks)
     wall, processor = clocks.wall(), clocks.processor()
@@ -134,30 +134,29 @@ class _Recorder:
         self.inputs = inputs
         self.content = panel_hash(inputs.panel)
         self._bars = inputs.panel.bar
-        self._first = 0
+        self._rows: dict[int, int] = {}
         self._sketches = np.zeros((0, SKETCH_SIZE), dtype=np.float16)
 
     def observe(self, places: Sequence[int], returns: Array) -> None:
-        self._sketches[[place - self._first for place in places]] = sketch(returns, self._bars)
+        self._sketches[[self._rows[place] for place in places]] = sketch(returns, self._bars)
 
-    def run(self, prepared: Sweep, start: int, stop: int) -> tuple[pl.DataFrame, TrialBatch]:
-        """Return rows and trials of the sets ``start … stop - 1``."""
-        self._first = start
-        self._sketches = np.zeros((stop - start, SKETCH_SIZE), dtype=np.float16)
-        rows = prepared.run(start, stop)
+    def run(self, prepared: Sweep, places: Sequence[int]) -> tuple[pl.DataFrame, TrialBatch]:
+        """Return rows and trials of the sets at `places`."""
+        self._rows = {place: row for row, place in enumerate(places)}
+        self._sketches = np.zeros((len(places), SKETCH_SIZE), dtype=np.float16)
+        rows = prepared.pick(places)
         return rows, self._batch(prepared, rows)
 
     def _batch(self, prepared: Sweep, rows: pl.DataFrame) -> TrialBatch:
         """Return the block's trials; a set that never traded has a Sharpe ratio of 0."""
         panel = self.inputs.panel
         root = float(np.sqrt(panel.timeframe.periods_per_year))
-        places = range(self._first, self._first + rows.height)
         return TrialBatch.of(
             self.inputs.instance,
             panel,
             positions=np.arange(len(panel)),
             parameter_hashes=[
-                parameter_hash(prepared.sets.params(place).model_dump(mode="json")) for place in places
+                parameter_hash(prepared.sets.params(place).model_dump(mode="json")) for place in self._rows
             ],
             sharpes=np.nan_to_num(rows["sharpe"].to_numpy() / root),
             sketches=self._sketches,
@@ -178,7 +177,7 @@ def _run_blocks(
         stop = min(start + BLOCK, len(prepared))
         path = folder / f"block-{start // BLOCK:06d}.parquet"
         if not path.exists():
-            rows, trials = recorder.run(prepared, start, stop)
+            rows, trials = recorder.run(prepared, range(start, stop))
             # Counted first: a kill between the two repeats trials, which counts them once.
             ledger.append(trials)
             write_parquet(path, rows)
