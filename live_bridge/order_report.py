@@ -19,7 +19,8 @@ def order_documents(planned: Mapping[str, Any], events: Sequence[Event]) -> list
     as it is not settled, ``planned``, ``sent`` or ``unknown``. Replacements and new attempts count with the
     order that was planned: `attempts` is how many requests were sent for it, `filled` what all traded. `fee`
     is in quote currency, as far as fees have a price in it; `fees` says in what they were taken: ``quote``
-    currency, ``base`` units, and ``other`` coins, valued in quote currency.
+    currency, ``base`` units, and ``other`` coins, valued in quote currency. `unpriced` are amounts of other
+    coins, by coin, that had no price: they are in neither.
     """
     roots = _roots(events)
     return [_document(order, events, roots) for order in planned.get("orders", [])]
@@ -36,7 +37,7 @@ def _document(order: Mapping[str, Any], events: Sequence[Event], roots: Mapping[
     with localcontext(CONTEXT):
         filled = sum((Decimal(fill["quantity"]) for fill in fills), Decimal(0))
         worth = sum((Decimal(fill["quantity"]) * Decimal(fill["price"]) for fill in fills), Decimal(0))
-        fees = _fees(fills)
+        fees, unpriced = _fees(fills), _unpriced(fills)
         # In quote currency, as far as a fee has a price in it.
         fee = sum((_fee(fill) for fill in fills), Decimal(0))
     return {
@@ -50,6 +51,7 @@ def _document(order: Mapping[str, Any], events: Sequence[Event], roots: Mapping[
         "fill_price": float(worth / filled) if filled else None,
         "fee": float(fee) if fills else None,
         "fees": {kind: float(amount) for kind, amount in fees.items()},
+        "unpriced": {asset: float(amount) for asset, amount in unpriced.items()},
         "attempts": sum(event.kind == "SENT" for event in own),
     }
 
@@ -80,6 +82,15 @@ def _fees(fills: Sequence[Mapping[str, Any]]) -> dict[str, Decimal]:
         base, quote = fill["symbol"].split("/")
         kind = {quote: "quote", base: "base"}.get(fill["fee_asset"], "other")
         sums[kind] += Decimal(fill["fee"]) if kind == "base" else _fee(fill)
+    return sums
+
+
+def _unpriced(fills: Sequence[Mapping[str, Any]]) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = {}
+    for fill in fills:
+        asset = fill["fee_asset"]
+        if Decimal(fill["fee"]) and asset not in fill["symbol"].split("/") and fill.get("fee_price") is None:
+            sums[asset] = sums.get(asset, Decimal(0)) + Decimal(fill["fee"])
     return sums
 
 

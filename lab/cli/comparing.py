@@ -68,6 +68,10 @@ def _show(document: dict[str, Any]) -> None:
         if amount
     ]
     table(f"Bridge minus backtest at the last close, {document['currency']}", ["cause", "amount"], rows)
+    for coin, amount in trading["unpriced_fees"].items():
+        typer.echo(
+            f"fees of {amount:g} {coin} had no price in {document['currency']}, and are in no figure here"
+        )
     for entry in document["differing"]:
         ours, theirs = (_figure(entry[key], ".4%") for key in ("bridge", "backtest"))
         typer.echo(f"{entry['bar']} {entry['market']}: permitted {ours}, backtest {theirs}")

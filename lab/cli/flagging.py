@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lab.cli.shell import Json, Root, emit, root_folder, table
+from lab.cli.shell import Json, Root, emit, instant, root_folder, table
 from lab.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,21 +38,28 @@ def _flag(
     ] = None,
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept.")] = "",
     by: Annotated[str, typer.Option("--by", envvar="USER", help="Who says so; it is kept.")] = "",
+    at: Annotated[
+        str | None, typer.Option("--at", help="From when on, by the exchange's time; ISO 8601. Default: now.")
+    ] = None,
     root: Root = Path(),
     json: Json = False,
 ) -> None:
     """Switch off what the bridge may enter, or on again; from the next tick on, positions may only shrink.
 
-    Several scopes in one call mean what has all of them. Every change stays recorded.
+    Several scopes in one call mean what has all of them. Every change stays recorded. The bridge holds its
+    time against that of the exchange: on a loopback exchange in the past a flag acts with --at of that time.
     """
     from lab.data.flags import flags, set_flag
 
     scope = _checked(exchange, market, timeframe, family, instance, switch)
     folder = root_folder(root)
+    since = instant(at, "--at")
     if enabled is not None:
-        set_flag(folder, scope, enabled=enabled, at=datetime.now(UTC), by=by, reason=reason)
-    elif scope:
-        raise ConfigError("flag: a scope, and neither --on nor --off; say one, or no scope to list the flags")
+        set_flag(folder, scope, enabled=enabled, at=since or datetime.now(UTC), by=by, reason=reason)
+    elif scope or since:
+        raise ConfigError(
+            "flag: a scope or time, and neither --on nor --off; say one, or nothing to list the flags"
+        )
     changes = flags(folder)
     emit([asdict(each) for each in changes], as_json=json, show=lambda: _show(changes))
 

@@ -53,7 +53,8 @@ def compare(
         :data:`WEIGHT_TOLERANCE`; ``concordance_exact``: to the bit), ``differing`` (the first ones);
         ``decisions, mismatches`` (weights not the backtest's to the bit); ``return_correlation``;
         ``tracking_error`` (of returns per bar, a year); ``trading`` (orders, slippage and fees, paid and
-        modelled); equities, ``attribution`` of their difference in quote currency, and ``residual``.
+        modelled; ``unpriced_fees``: amounts by coin that had no price, and count as nothing);
+        equities, ``attribution`` of their difference in quote currency, and ``residual``.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def compare(
         **_concordance(record, wishes, grid.open_time),
         **compare_decisions(inputs, entries),
         **_returns(books, record.capital, grid.seconds),
-        "trading": _trading(portfolio, ticks),
+        "trading": {**_trading(portfolio, ticks), "unpriced_fees": _unpriced(ticks, told["orphans"])},
         **books.document(),
     }
 
@@ -247,6 +248,17 @@ def _trading(portfolio: Portfolio, ticks: Sequence[Mapping[str, Any]]) -> dict[s
         "fee_bps": fees / notional * 1e4 if notional else None,
         "fee_bps_modelled": portfolio.costs.fee_bps,
     }
+
+
+def _unpriced(ticks: Sequence[Mapping[str, Any]], orphans: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the fees that were taken in coins without a price, by coin: no other figure has them."""
+    amounts = [fee for tick in ticks for order in tick["orders"] for fee in order["unpriced"].items()]
+    amounts += [
+        (trade["fee_asset"], float(trade["fee"]))
+        for trade in orphans
+        if trade["fee_asset"] not in trade["symbol"].split("/") and trade.get("fee_price") is None
+    ]
+    return {coin: math.fsum(fee for name, fee in amounts if name == coin) for coin, _ in sorted(amounts)}
 
 
 def _time(text: str) -> datetime:

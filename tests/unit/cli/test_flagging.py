@@ -33,6 +33,16 @@ def test_what_was_switched_is_listed_with_who_and_why(run: Run) -> None:
     assert json.loads(run("--json")[1]) == json.loads(out)
 
 
+def test_a_switch_is_thrown_at_the_exchanges_time_where_it_is_another(run: Run) -> None:
+    why = ("--family", "carry", "--by", "ada", "--reason", "rehearsal", "--json")
+    (row,) = json.loads(run(*why, "--off", "--at", "2018-06-01T00:00:01Z")[1])
+    assert row["at"].replace(" ", "T") == "2018-06-01T00:00:01+00:00"
+    code, _, err = run(*why, "--on", "--at", "2018-05-31")
+    assert (code, "the last change was at 2018-06-01" in err) == (2, True)
+    assert run("--at", "2018-06-02")[0] == 2
+    assert run(*why, "--on", "--at", "soon")[0] == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

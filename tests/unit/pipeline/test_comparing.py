@@ -9,7 +9,7 @@ import pytest
 
 from lab.core.timeframe import Timeframe
 from lab.pipeline.books import BridgeRecord
-from lab.pipeline.comparing import _concordance
+from lab.pipeline.comparing import _concordance, _unpriced
 from lab.pipeline.tick_shortfalls import BarWishes, shortfalls_of
 
 NAMES = {"A/USD": "x:A/USD"}
@@ -76,3 +76,17 @@ def test_concordance_counts_bars_at_which_either_decided() -> None:
     assert (found["compared"], found["missed"]) == (4, 1)
     assert (found["concordance"], found["concordance_exact"]) == (0.5, 0.25)
     assert [entry["market"] for entry in found["differing"]] == [MARKET, MARKET]
+
+
+def test_fees_in_coins_without_a_price_are_told_by_coin() -> None:
+    ticks = [
+        {"orders": [{"unpriced": {"BNB": 0.25}}, {"unpriced": {}}]},
+        {"orders": [{"unpriced": {"BNB": 0.5}}]},
+    ]
+    orphans = [
+        {"symbol": "A/USD", "fee": "0.125", "fee_asset": "XYZ", "fee_price": None},
+        {"symbol": "A/USD", "fee": "9", "fee_asset": "BNB", "fee_price": "300"},
+        {"symbol": "A/USD", "fee": "9", "fee_asset": "A", "fee_price": None},
+    ]
+    assert _unpriced(ticks, orphans) == {"BNB": 0.75, "XYZ": 0.125}
+    assert _unpriced([{"orders": []}], []) == {}
