@@ -13,7 +13,7 @@ from lab.core.errors import ConfigError
 from lab.data.worlds import World, make_world
 from lab.search.evaluation import Window
 from lab.search.selection import warm_up_of
-from lab.strategies import StrategyInstance
+from lab.strategies import StrategyInstance, rule_of
 from lab.strategies.instance_config import MarketConfig
 
 __all__ = ["Planter", "in_synthetic_markets", "seed_of"]
@@ -31,7 +31,9 @@ def seed_of(*numbers: int) -> int:
 
 
 def in_synthetic_markets(instance: StrategyInstance) -> StrategyInstance:
-    """Return the instance on as many synthetic markets as it has.
+    """Return the instance on as many synthetic markets as it has, each of them liquid enough.
+
+    The volumes of synthetic worlds are made up, so that a ``liquidity`` section would say nothing of the rule.
 
     Raises
     ------
@@ -47,7 +49,8 @@ def in_synthetic_markets(instance: StrategyInstance) -> StrategyInstance:
     world = make_world("noise", seed=0, bars=1, markets=len(instance.markets), timeframe=instance.timeframe)
     symbols = [name.split(":", 1) for name in world.markets]
     markets = tuple(MarketConfig(exchange=exchange, symbol=symbol) for exchange, symbol in symbols)
-    return replace(instance, config=instance.config.model_copy(update={"markets": markets}))
+    config = instance.config.model_copy(update={"markets": markets, "liquidity": None})
+    return replace(instance, config=config, strategy=rule_of(instance.strategy))
 
 
 @dataclass(frozen=True)
