@@ -33,7 +33,8 @@ def seed_of(*numbers: int) -> int:
 def in_synthetic_markets(instance: StrategyInstance) -> StrategyInstance:
     """Return the instance on as many synthetic markets as it has, each of them liquid enough.
 
-    The volumes of synthetic worlds are made up, so that a ``liquidity`` section would say nothing of the rule.
+    The volumes of synthetic worlds are made up, so that a ``liquidity`` section would say nothing
+    of the rule.
 
     Raises
     ------

@@ -126,7 +126,7 @@ def test_a_large_edge_is_found_and_noise_is_not(small: Calibration) -> None:
 def test_made_up_volumes_screen_no_market(tmp_path: Path) -> None:
     plain = FILE.format(family="time_series_momentum")
     (tmp_path / "x.yaml").write_text(plain)
-    (tmp_path / "thick.yaml").write_text(plain + "liquidity: {min_daily_volume: 1e12}\n")
+    (tmp_path / "thick.yaml").write_text(plain + "liquidity: {min_daily_volume: 1.0e+12}\n")
     panel = make_world("noise", seed=1, bars=80, markets=2).panel()
     one, other = (in_synthetic_markets(load(tmp_path / name)) for name in ("x.yaml", "thick.yaml"))
     assert one.decide(panel).tobytes() == other.decide(panel).tobytes()
