@@ -6,7 +6,6 @@ import json
 import os
 import re
 import sys
-from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -129,6 +128,8 @@ def _asked_passphrase() -> str:
 
 
 def _hidden(what: str) -> str:
+    from getpass import getpass
+
     try:
         return getpass(f"{what} (not shown): ", stream=sys.stderr)
     except EOFError:

@@ -92,17 +92,24 @@ def key_files(root: Path, environment: Mapping[str, str]) -> Check:
 
 
 def keys(environment: Mapping[str, str]) -> Check:
-    """Look whether every API key in the environment has its secret; values are never shown."""
+    """Look whether every API key in the environment has its secret, or a file; values are never shown."""
     given = {name for name, value in environment.items() if name.startswith("MNEMO_") and value}
     names = {name.removesuffix("_API_KEY") for name in given if name.endswith("_API_KEY")}
     secrets = {name.removesuffix("_API_SECRET") for name in given if name.endswith("_API_SECRET")}
     if odd := sorted(names ^ secrets):
         said = f"{', '.join(odd)}: a key without a secret, or a secret without a key"
         return Check("keys", "failed", said, "set both MNEMO_<EXCHANGE>_API_KEY and _API_SECRET, or neither")
-    if not names:
+    files = {name.removesuffix("_KEYS_FILE") for name in given if _NAMES_KEY_FILE.fullmatch(name)}
+    files.discard("MNEMO_KEYS_PASSPHRASE_FILE")
+    if not names | files:
         return Check("keys", "skipped", "none in the environment; paper trading and research need none")
-    exchanges = ", ".join(sorted(name.removeprefix("MNEMO_").lower() for name in names))
-    return Check("keys", "ok", f"key and secret for {exchanges}")
+    told = [f"key and secret for {_exchanges(names)}"] if names else []
+    told += [f"a file for {_exchanges(files - names)}"] if files - names else []
+    return Check("keys", "ok", "; ".join(told))
+
+
+def _exchanges(names: set[str]) -> str:
+    return ", ".join(sorted(name.removeprefix("MNEMO_").lower() for name in names))
 
 
 def browser(names: tuple[str, ...]) -> Check:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lab.core.errors import ConfigError, VenueError
+from live_bridge.key_check import check_keys
 from live_bridge.operations import flatten, halt, resume
 from live_bridge.report import table
 from live_bridge.runner import run, status
@@ -64,6 +65,27 @@ def test_a_key_that_is_refused_halts_and_one_that_may_withdraw_is_never_used(con
             live(config)
     finally:
         control(url, "permissions", enable_withdrawals=False)
+    assert exchange_state(url)["order_posts"] == {}
+
+
+def test_what_the_exchange_says_of_a_key_is_told_and_only_rights_refuse_it(config: Path, url: str) -> None:
+    def told() -> tuple[list[str], int]:
+        document, code = check_keys(config, root=config.parent, environment=KEYS)
+        assert (document["exchange"], document["mode"], document["source"]) == (
+            "binance",
+            "live",
+            "environment",
+        )
+        return [found["code"] for found in document["findings"]], code
+
+    assert told() == ([], 0)
+    control(url, "permissions", ip_restricted=False, created="2018-01-01T00:00:00Z")
+    try:
+        assert told() == (["KEY_UNRESTRICTED", "KEY_OLD"], 0)
+        control(url, "permissions", enable_withdrawals=True)
+        assert told() == (["KEY_REFUSED", "KEY_UNRESTRICTED", "KEY_OLD"], 1)
+    finally:
+        control(url, "reset")
     assert exchange_state(url)["order_posts"] == {}
 
 

@@ -149,6 +149,9 @@ def test_key_files_named_by_the_environment_are_looked_at(tmp_path: Path) -> Non
 def test_keys_are_told_by_name_only() -> None:
     pair = {"MNEMO_BINANCE_API_KEY": "canary-1", "MNEMO_BINANCE_API_SECRET": "canary-2"}
     assert keys(pair).found == "key and secret for binance"
+    file = {"MNEMO_OKX_KEYS_FILE": "/canary", "MNEMO_KEYS_PASSPHRASE_FILE": "/canary"}
+    assert keys(file).found == "a file for okx"
+    assert keys(pair | file).found == "key and secret for binance; a file for okx"
     half = keys({"MNEMO_OKX_API_KEY": "canary-3"})
     assert half.status == "failed"
     assert "canary" not in str(half)
