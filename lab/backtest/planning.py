@@ -121,13 +121,17 @@ def _tried(
     while True:
         places = _spread(len(sweep), wanted, sweep.together)
         work(places)  # computes features
-        before = sweep.features_computed
-        taken = _timed(partial(work, places), clocks)
-        again = sweep.features_computed - before
-        if wanted >= _MOST or len(places) == len(sweep) or taken.wall >= _LONG_ENOUGH / 2.0:
+        before, taken = sweep.features_computed, [_timed(partial(work, places), clocks)]
+        if wanted >= _MOST or len(places) == len(sweep) or taken[0].wall >= _LONG_ENOUGH / 2.0:
             break
-        wanted = min(max(int(wanted * _LONG_ENOUGH / max(taken.wall, 1e-9)), 2 * wanted), _MOST)
-    least = (max(seconds - again * one, 0.0) for seconds, one in zip(taken, each_feature, strict=True))
+        wanted = min(max(int(wanted * _LONG_ENOUGH / max(taken[0].wall, 1e-9)), 2 * wanted), _MOST)
+    while sum(times.wall for times in taken) < _LONG_ENOUGH / 4.0:
+        taken.append(_timed(partial(work, places), clocks))
+    again = (sweep.features_computed - before) / len(taken)
+    least = (
+        max(sum(seconds) / len(taken) - again * one, 0.0)
+        for seconds, one in zip(zip(*taken, strict=True), each_feature, strict=True)
+    )
     return len(places), _Times(*least)
 
 
