@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from lab.strategies import DecisionReason
 from live_bridge.journal import Event, Journal
 from live_bridge.order_report import order_documents
 from live_bridge.permission import account_at, held_symbols
@@ -168,10 +169,12 @@ def _holdings(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _decisions(body: Mapping[str, Any], targets: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     entries = []
+    blocked = body.get("liquidity", {}).get("blocked", ())
     for market, weight in body["weights"].items():
         inputs = body["inputs"][market]
         target = targets.get(inputs["symbol"], {})
         quality = [f"{inputs['last_quality']} {inputs['last_reason']}".strip()]
+        thin = [str(DecisionReason.ILLIQUID.name)] if market in blocked else []
         entries.append(
             {
                 "instance": body["instance"],
@@ -184,7 +187,7 @@ def _decisions(body: Mapping[str, Any], targets: Mapping[str, Mapping[str, Any]]
                 "weight_hex": weight,
                 "permitted": _number(target.get("permitted")),
                 "permitted_hex": target.get("permitted"),
-                "reasons": [*target.get("reasons", []), *(quality if quality != ["GOOD"] else [])],
+                "reasons": [*thin, *target.get("reasons", []), *(quality if quality != ["GOOD"] else [])],
                 "inputs": {key: inputs[key] for key in ("start", "end", "bars", "digest")},
             }
         )

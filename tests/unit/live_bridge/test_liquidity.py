@@ -52,6 +52,8 @@ def test_a_thin_market_is_not_entered_and_the_record_says_why(
             name: float(weight).hex() for name, weight in zip((BTC, ETH), expected[day - 1], strict=True)
         }
         assert found[ETH] == (0.0).hex()
+        reasons = {entry["market"]: "ILLIQUID" in entry["reasons"] for entry in document["decisions"]}
+        assert reasons == {BTC: False, ETH: True}
     assert {order["symbol"] for order in told[0]["orders"]} == {"BTC/USDT"}
     version = load(bridge.parent / "trend.yaml").strategy.version
     for body in decided(bridge):
