@@ -14,6 +14,7 @@ import typer
 from live_bridge.cli_commands import register_commands
 from live_bridge.cli_keys import register_keys
 from live_bridge.cli_operations import register
+from live_bridge.cli_options import Config, Json, Root
 from live_bridge.monitoring.redaction import Redactor, mask_all_logs
 
 __all__ = ["app", "main"]
@@ -31,11 +32,6 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Config = Annotated[Path, typer.Option("--config", help="The bridge's YAML file.")]
-Root = Annotated[
-    Path, typer.Option("--root", envvar="MNEMO_ROOT", help="Folder that holds data/.", show_default=".")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Live = Annotated[bool, typer.Option("--live", help="Trade: one of the locks of mode: live.")]
 
 

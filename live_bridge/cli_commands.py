@@ -12,13 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
+from live_bridge.cli_options import Config, Json, Root
+
 __all__ = ["register_commands"]
 
-Config = Annotated[Path, typer.Option("--config", help="The bridge's YAML file.")]
-Root = Annotated[
-    Path, typer.Option("--root", envvar="MNEMO_ROOT", help="Folder that holds data/.", show_default=".")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Live = Annotated[bool, typer.Option("--live", help="Needed where the file says mode: live.")]
 By = Annotated[str, typer.Option("--by", envvar="USER", help="Who says so; it is kept.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept.")]

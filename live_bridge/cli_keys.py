@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from live_bridge.cli_options import Config, Json, Root, show
 
 if TYPE_CHECKING:
     from live_bridge.keys import Keys
 
 __all__ = ["register_keys"]
-
-Root = Annotated[
-    Path, typer.Option("--root", envvar="MNEMO_ROOT", help="Folder that holds data/.", show_default=".")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 _CHECK = "live-bridge keys check --config research/bridge.example.yaml"
 _ENCRYPT = "live-bridge keys encrypt --exchange binance --to ~/.config/mnemo/keys.enc"
@@ -71,11 +67,11 @@ def encrypt_command(
         f"{to}: key and secret of {exchange}, encrypted. Set {name}={to}, and {PHRASE_FILE} to a file of "
         f"mode 0600 with the passphrase (or {PHRASE}); then remove every copy that is not encrypted."
     )
-    _print({"path": str(to), "exchange": exchange, "variable": name}, [text], as_json=as_json)
+    show({"path": str(to), "exchange": exchange, "variable": name}, [text], as_json=as_json)
 
 
 def check_command(
-    config: Annotated[Path, typer.Option("--config", help="The bridge's YAML file.")],
+    config: Config,
     root: Root = Path(),
     as_json: Json = False,
 ) -> None:
@@ -91,7 +87,7 @@ def check_command(
         lines += [f"{found['code']} {found['detail']}" for found in document["findings"]] or [
             "nothing to say"
         ]
-    _print(document, lines, as_json=as_json)
+    show(document, lines, as_json=as_json)
     raise typer.Exit(code)
 
 
@@ -134,7 +130,3 @@ def _hidden(what: str) -> str:
         return getpass(f"{what} (not shown): ", stream=sys.stderr)
     except EOFError:
         raise typer.Abort from None
-
-
-def _print(document: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
-    sys.stdout.write((json.dumps(document, indent=2) if as_json else "\n".join(lines)) + "\n")

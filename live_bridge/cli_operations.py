@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -11,17 +10,14 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from live_bridge.cli_options import Config, Json, Root, show
+
 __all__ = ["register"]
 
-Config = Annotated[Path, typer.Option("--config", help="The bridge's YAML file.")]
-Root = Annotated[
-    Path, typer.Option("--root", envvar="MNEMO_ROOT", help="Folder that holds data/.", show_default=".")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 _EXAMPLE = "research/bridge.example.yaml"
 
@@ -57,7 +53,7 @@ def health_command(config: Config, root: Root = Path(), as_json: Json = False) -
         + ("" if check.ok else f" (expected {check.expected})")
         for check in checks
     ]
-    _print(document, lines, as_json=as_json)
+    show(document, lines, as_json=as_json)
     raise typer.Exit(0 if document["healthy"] else 1)
 
 
@@ -72,7 +68,7 @@ def history_command(config: Config, root: Root = Path(), as_json: Json = False) 
         )
         for tick in document["ticks"]
     ]
-    _print(document, [*lines, f"{len(lines)} ticks since {document['opened']['at']}"], as_json=as_json)
+    show(document, [*lines, f"{len(lines)} ticks since {document['opened']['at']}"], as_json=as_json)
 
 
 def watch_command(
@@ -129,7 +125,7 @@ def replay_command(
         f"{entry['record']} {entry['key']}: recorded {entry['recorded']!r}, derived {entry['derived']!r}"
         for entry in document["differences"]
     ]
-    _print(document, lines, as_json=as_json)
+    show(document, lines, as_json=as_json)
     raise typer.Exit(code)
 
 
@@ -144,7 +140,7 @@ def backup_command(
     from live_bridge.config import load_config
 
     document = backup(load_config(config, root=root, environment=os.environ).state, to)
-    _print(document, [f"{document['path']}: {document['events']} events, chain intact"], as_json=as_json)
+    show(document, [f"{document['path']}: {document['events']} events, chain intact"], as_json=as_json)
 
 
 def restore_command(
@@ -165,9 +161,4 @@ def restore_command(
     if document["replaced"]:
         lines.append(f"{document['replaced']}: what was there before")
     lines.append("The next run compares it with the exchange before it orders anything.")
-    _print(document, lines, as_json=as_json)
-
-
-def _print(document: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
-    text = json.dumps(document, indent=2, allow_nan=False) if as_json else "\n".join(lines)
-    sys.stdout.write(text + "\n")
+    show(document, lines, as_json=as_json)

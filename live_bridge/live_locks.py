@@ -14,6 +14,7 @@ from live_bridge.config import PROFILES, LoadedConfig
 from live_bridge.exchange import KeyRights
 
 __all__ = [
+    "OWN_MACHINE",
     "Finding",
     "KeyRefusedError",
     "at_stage",
@@ -23,7 +24,7 @@ __all__ = [
     "rights_findings",
 ]
 
-_OWN_MACHINE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+OWN_MACHINE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _TEST_NETS: Final = frozenset({"testnet.binance.vision", "demo-api.binance.com"})
 
 
@@ -89,7 +90,7 @@ def check_host(base_url: str | None, environment: Mapping[str, str]) -> None:
     if profile not in PROFILES:
         raise ConfigError(f"MNEMO_ENV={profile}: expected {', '.join(PROFILES)}")
     host = urlsplit(base_url or "").hostname
-    if profile != "prod" and host not in _OWN_MACHINE | _TEST_NETS:
+    if profile != "prod" and host not in OWN_MACHINE | _TEST_NETS:
         raise ConfigError(
             f"MNEMO_ENV={profile} reads keys of a test net or the loopback exchange only; exchange.base_url "
             f"is {base_url or 'the real exchange'}"

@@ -14,12 +14,12 @@ from lab.data.discovery import check_listed, require_fresh
 from lab.data.flags import Flag, blocking, flags
 from lab.strategies import Portfolio
 from live_bridge.config import BridgeConfig
+from live_bridge.live_locks import OWN_MACHINE
 from live_bridge.permission import Permission, Permitted, traded_symbols
 
 __all__ = ["FLAGGED", "blocked_symbols", "require_discovery", "without_entries"]
 
 FLAGGED: Final = "FLAGGED"
-_OWN_MACHINE: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def blocked_symbols(root: Path, portfolio: Portfolio, config: BridgeConfig, now: datetime) -> dict[str, Flag]:
@@ -73,7 +73,7 @@ def require_discovery(root: Path, portfolio: Portfolio, config: BridgeConfig, no
     UnknownMarketError
         If it does not list a market that is traded.
     """
-    if urlsplit(config.exchange.base_url or "").hostname in _OWN_MACHINE:
+    if urlsplit(config.exchange.base_url or "").hostname in OWN_MACHINE:
         return
     require_fresh(root, config.exchange.id, now)
     timeframes = {instance.timeframe.name for instance in portfolio.instances}
