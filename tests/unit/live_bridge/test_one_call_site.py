@@ -69,5 +69,8 @@ def test_what_is_sent_comes_out_of_the_risk_step_or_a_persons_flatten() -> None:
     planning = {name for name, tree in SOURCES.items() if "plan_orders(" in ast.unparse(tree)}
     assert planning == {"orders.py", "planning.py", "operations.py"}
     plan = ast.unparse(SOURCES["planning.py"])
-    assert plan.index("permit(portfolio") < plan.index("plan_orders(_targets")
+    steps = ("permit(portfolio", "targets, placing = (_targets(permission,", "plan = _ordered(targets,")
+    order = [plan.index(step) for step in steps]
+    assert order == sorted(order)
+    assert [plan.count(call) for call in ("plan_orders(", "plan_orders(targets,", "_ordered(")] == [1, 1, 2]
     assert "Target(s, 0.0, account.quantities[s]" in ast.unparse(SOURCES["operations.py"])
