@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -104,6 +105,7 @@ def tick(
     *,
     naive: bool = False,
     alerts: str = "",
+    keys: Mapping[str, str] = MappingProxyType(KEYS),
     client: Callable[[Any], None] | None = None,
     **options: Any,
 ) -> Callable[[], tuple[dict[str, Any], int]]:
@@ -116,6 +118,8 @@ def tick(
         With the sender that sends an unclear order again.
     alerts : str
         Where alerts go.
+    keys : mapping of str to str
+        The environment's part of where keys come from.
     client : callable, optional
         Changes the CCXT exchange before it is used.
     options
@@ -130,7 +134,7 @@ def tick(
         connect_plainly = session._account_through_ccxt
 
         def connected(loaded: Any) -> Any:
-            account = connect_plainly(loaded, KEYS)
+            account = connect_plainly(loaded, keys)
             # The loopback exchange counts no weights: nothing to be slow for.
             account._client.enableRateLimit = False
             if client is not None:
@@ -141,8 +145,8 @@ def tick(
             from tests.oracle.naive_bridge import NaiveSender
 
             session.Sender = NaiveSender  # type: ignore[misc]
-        chosen = {"live": True, "new_account": True, "environment": KEYS, "pause": _soon, **options}
-        told = replace(observation_of(config, root=root), environment={**KEYS, "MNEMO_ALERT_URLS": alerts})
+        chosen = {"live": True, "new_account": True, "environment": keys, "pause": _soon, **options}
+        told = replace(observation_of(config, root=root), environment={**keys, "MNEMO_ALERT_URLS": alerts})
         return observed(lambda: run(config, root=root, connect=connected, **chosen), told)
 
     return act

@@ -19,6 +19,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.oracle.bridge_faults import balances, faults_of
+from tests.oracle.bridge_harness import KEYS
 from tests.survival.stage import Show, Stage, command, options_of
 
 __all__ = ["ENDPOINTS", "FAULTS", "SHOW", "fault_cases", "run_case"]
@@ -93,7 +94,7 @@ def fault_cases(*, cases: int, seed: int) -> list[dict[str, Any]]:
     return chosen + generator.sample(rest, min(max(cases - len(chosen), 0), len(rest)))
 
 
-def run_case(stage: Stage, case: dict[str, Any], expected: dict[str, Decimal], *, naive: bool) -> list[str]:
+def run_case(stage: Stage, case: dict[str, Any], expected: dict[str, Decimal], **options: Any) -> list[str]:
     """Run a tick under a fault, then clean ones, and return what is wrong afterwards."""
     root = stage.fresh()
     begun = balances(stage.state())
@@ -102,11 +103,11 @@ def run_case(stage: Stage, case: dict[str, Any], expected: dict[str, Decimal], *
         # Asked only about an order whose own answer was lost.
         faults.append({"kind": "drop", "when": "after", "method": "POST", "path": "/api/v3/order", "nth": 1})
     stage.control("fault", faults=faults)
-    first = stage.run(stage.tick(root, naive=naive))
+    first = stage.run(stage.tick(root, **options))
     stage.control("fault", clear=True)
     if first.code not in CODES:
         return [f"exit code {first.code}: {first.error}"]
-    ended = first if first.code == 5 else stage.finish(root, naive=naive)
+    ended = first if first.code == 5 else stage.finish(root, **options)
     if ended.code not in {0, 5}:
         return [f"exit code {ended.code} after the fault: {ended.error}"]
     if first.code == 4 and case.get("status") == 418 and case["path"] != "/api/v3/order":
@@ -125,8 +126,10 @@ def play(stage: Stage, options: argparse.Namespace) -> Iterator[tuple[str, list[
     """Yield each fault and what is wrong after it."""
     stage.finish(stage.fresh())
     expected = balances(stage.state())
-    for case in fault_cases(cases=options.cases, seed=options.seed):
-        yield json.dumps(case), run_case(stage, case, expected, naive=options.naive)
+    for number, case in enumerate(fault_cases(cases=options.cases, seed=options.seed)):
+        # In every other case keys and passphrase are what an encrypted file has and takes.
+        keys = stage.sealed_keys() if number % 2 else KEYS
+        yield json.dumps(case), run_case(stage, case, expected, naive=options.naive, keys=keys)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from tests.oracle.alert_sink import alert_sink
 from tests.oracle.bridge_harness import START, control, exchange, exchange_state, tick, write_configs
 from tests.oracle.bridge_process import Act, Child, Ended, in_child, loud, start_child
-from tests.oracle.canaries import Canaries
+from tests.oracle.canaries import KEY, PASSPHRASE, SECRET, Canaries
 
 __all__ = ["Play", "Show", "Stage", "chosen", "command", "is_bad", "options_of", "played", "staged"]
 
@@ -94,6 +94,24 @@ class Stage:
     def tick(self, root: Path, **options: Any) -> Act:
         """Return one live tick; see :func:`tests.oracle.bridge_harness.tick`."""
         return tick(self.config, root, alerts=self.alerts, **options)
+
+    def sealed_keys(self) -> dict[str, str]:
+        """Return an environment whose keys are in an encrypted file, made once, in a process of its own."""
+        path = self.folder / "keys.enc"
+
+        def act() -> tuple[dict[str, Any], int]:
+            from live_bridge.keys import Keys
+            from live_bridge.sealed_keys import seal, write_sealed
+
+            # The least that scrypt takes: every tick opens it anew.
+            write_sealed(path, seal(Keys(KEY, SECRET), exchange="binance", passphrase=PASSPHRASE, cost=2**14))
+            return {}, 0
+
+        if not path.exists():
+            ended = in_child(act, scratch=self.folder)
+            assert ended.code == 0, ended.error
+        names = {"MNEMO_BINANCE_KEYS_FILE": str(path), "MNEMO_KEYS_PASSPHRASE": PASSPHRASE}
+        return {"MNEMO_ENV": "prod", **names}
 
     def start(self, act: Act, name: str, *, kill_at: int = 0) -> Child:
         """Start a process; the caller waits for it, and gives what it ended with to :meth:`seen`."""
