@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import math
+import mmap
 import threading
 from concurrent.futures import Future
 from typing import Final
+
+import numpy as np
 
 from lab.backtest.layout import Array
 from lab.core.errors import ConfigError
@@ -17,6 +20,8 @@ from lab.features.compute import compute_values
 __all__ = ["FeatureCache"]
 
 _MEGABYTE: Final = 2**20
+# Pages that no other process sees, had at once where the system can do that.
+_PRIVATE: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_POPULATE", 0)
 _Claimed = dict[Feature, Future[Array]]
 
 
@@ -81,7 +86,8 @@ class FeatureCache:
 
     def _compute(self, missing: _Claimed) -> None:
         try:
-            for feature, values in compute_values(self._panel, tuple(missing)).items():
+            empty = np.empty if math.isinf(self.room) else _mapped
+            for feature, values in compute_values(self._panel, tuple(missing), empty=empty).items():
                 missing[feature].set_result(values)
         except BaseException as error:
             with self._guard:
@@ -92,3 +98,14 @@ class FeatureCache:
                 if not place.done():
                     place.set_exception(error)
             raise
+
+
+def _mapped(shape: tuple[int, ...]) -> Array:
+    """Return a new array whose memory goes back to the system with it.
+
+    The allocator would keep what one thread has freed for that thread, and ask for more for another.
+    """
+    size = 8 * math.prod(shape)
+    if size == 0:
+        return np.empty(shape)
+    return np.ndarray(shape, dtype=np.float64, buffer=mmap.mmap(-1, size, flags=_PRIVATE))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
@@ -92,15 +92,22 @@ def compute(panel: Panel, features: Iterable[Feature], *, workers: int | None = 
 
 
 def compute_values(
-    panel: Panel, wanted: tuple[Feature, ...], *, workers: int | None = None
+    panel: Panel,
+    wanted: tuple[Feature, ...],
+    *,
+    workers: int | None = None,
+    empty: Callable[[tuple[int, ...]], Array] = np.empty,
 ) -> dict[Feature, Array]:
-    """Return the values of distinct features, read-only, as :func:`compute` puts them into a panel."""
+    """Return the values of distinct features, read-only, as :func:`compute` puts them into a panel.
+
+    `empty` returns a new array of a shape, for those who care where the values lie.
+    """
     columns: dict[str, Array] = {}
     for feature in wanted:
         for column in definition_of(feature).inputs(feature):
             if column not in columns:
                 columns[column] = _column(panel, column, feature)
-    values = {feature: np.empty(panel.shape) for feature in wanted}
+    values = {feature: empty(panel.shape) for feature in wanted}
     threads = _threads(panel, wanted) if workers is None else workers
     if panel.shape[0] * panel.shape[1] > _RETURNED_CELLS:
         _keep_freed_memory()
