@@ -44,7 +44,8 @@ class ExchangeClock:
     ) -> None:
         self._ask, self._monotonic, self._pause = ask, monotonic, pause
         self._asked, self._since = now, monotonic()
-        self._end = monotonic() + seconds
+        self._began = monotonic()
+        self._end = self._began + seconds
 
     def now(self) -> datetime:
         """Return exchange time as far as it is known, to the millisecond."""
@@ -60,6 +61,10 @@ class ExchangeClock:
         asked = self._ask()
         self._asked, self._since = asked, self._monotonic()
         return milliseconds(asked)
+
+    def elapsed_ms(self) -> int:
+        """Return this machine's milliseconds since the run began, whatever the exchange's clock does."""
+        return int((self._monotonic() - self._began) * 1_000)
 
     @property
     def expired(self) -> bool:

@@ -80,7 +80,7 @@ class Settler:
             When the run's time is over. The order stays in the journal as it is, and the next run asks on.
         """
         report, asked, empty, attempt, cancelled = first, False, 0, 0, False
-        failure, began = "", self.clock.milliseconds()
+        failure, began = "", self.clock.elapsed_ms()
         while True:
             try:
                 if report is not None and report.terminal and self._booked(working, report, cancelled):
@@ -115,7 +115,7 @@ class Settler:
             return False
         rest = round(self.settings.limit_timeout_s * 1_000)
         # Exchange time may stand still; this machine's goes on.
-        waited = self.clock.milliseconds() - began_ms
+        waited = self.clock.elapsed_ms() - began_ms
         return waited >= rest or self.clock.ask() - working.sent_ms >= rest
 
     def _booked(self, working: Working, report: OrderReport, cancelled: bool) -> bool:
