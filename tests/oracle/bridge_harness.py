@@ -128,9 +128,12 @@ def tick(
 
     def act() -> tuple[dict[str, Any], int]:
         from live_bridge import session
+        from live_bridge.monitoring.redaction import remember
         from live_bridge.monitoring.session import observation_of, observed
         from live_bridge.runner import run
 
+        # The command knows those of its environment; here they are given to a part of it.
+        remember(*(keys[name] for name in keys if name.endswith(("_API_KEY", "_API_SECRET"))))
         connect_plainly = session._account_through_ccxt
 
         def connected(loaded: Any) -> Any:

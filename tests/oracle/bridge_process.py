@@ -23,8 +23,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.oracle.canaries import KEY, SECRET
-
 __all__ = ["Act", "Child", "Ended", "at_point", "dying_at", "in_child", "loud", "start_child"]
 
 Act = Callable[[], tuple[dict[str, Any], int]]
@@ -178,10 +176,10 @@ def in_child(act: Act, *, kill_at: int = 0, scratch: Path) -> Ended:
 
 
 def loud(output: Path) -> None:
-    """Send all loggers to a file at level debug, masked as the command does."""
+    """Send all loggers to a file at level debug, masked as the command does: by what the process knows."""
     from live_bridge.monitoring.redaction import Redactor, mask_all_logs
 
-    mask_all_logs(Redactor([KEY, SECRET]))
+    mask_all_logs(Redactor())
     target = logging.FileHandler(output)
     target.setFormatter(logging.Formatter(logging.BASIC_FORMAT))
     logging.getLogger().addHandler(target)
