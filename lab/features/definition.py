@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Real
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -115,14 +116,17 @@ def _reads(
     return lambda feature: inputs
 
 
-def definition_of(feature: Feature) -> Definition:
+def definition_of(feature: Feature | Any) -> Definition:
     """Return the registered definition of `feature`.
 
     Raises
     ------
     ConfigError
-        If no definition has that name, or it has another version or lookback than the feature was made with.
+        If it is no feature, no definition has its name, or the definition has another version or lookback
+        than the feature was made with.
     """
+    if not isinstance(feature, Feature):
+        raise ConfigError(f"{feature!r} is no feature; build features with the constructors of lab.features")
     found = _registry.get(feature.name)
     if found is None:
         near = difflib.get_close_matches(feature.name, _registry, n=3)
@@ -147,16 +151,21 @@ def definitions() -> Mapping[str, Definition]:
     return MappingProxyType(_registry)
 
 
-def checked_window(window: int, *, name: str, least: int = 1) -> int:
+def is_number(value: Any) -> bool:
+    """Return whether a value is a real number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def checked_window(window: Any, *, name: str, least: int = 1) -> int:
     """Return `window` as an int, or raise ConfigError if it is no whole number of at least `least` bars."""
-    if isinstance(window, bool) or int(window) != window or window < least:
+    if not is_number(window) or not float(window).is_integer() or window < least:
         raise ConfigError(f"feature {name}: {window!r} found, expected a whole number of bars >= {least}")
     return int(window)
 
 
-def checked_share(share: float, *, name: str) -> float:
+def checked_share(share: Any, *, name: str) -> float:
     """Return `share` as a float, or raise ConfigError if it is not in (0, 1]."""
-    if not 0.0 < share <= 1.0:
+    if not (is_number(share) and 0.0 < share <= 1.0):
         raise ConfigError(f"feature {name}: min_valid {share!r} found, expected a share above 0, at most 1")
     return float(share)
 
@@ -166,20 +175,20 @@ def least_valid(share: float, window: int, *, least: int = 1) -> int:
     return max(math.ceil(share * window - 1e-9), least)
 
 
-@lru_cache(maxsize=4096, typed=True)
 def windowed(
-    definition: Definition, window: int, min_valid: float, *, least: int = 1, **others: Any
+    definition: Definition, window: Any, min_valid: Any, *, least: int = 1, **others: Any
 ) -> Feature:
-    """Return the feature of `definition` over a checked window, with whatever other parameters it has.
-
-    The last ones are kept: a sweep asks for the features of every one of its sets.
-    """
-    name = definition.name
-    return definition.feature(
-        window=checked_window(window, name=name, least=least),
-        min_valid=checked_share(min_valid, name=name),
-        **others,
+    """Return the feature of `definition` over a checked window, with whatever other parameters it has."""
+    window = checked_window(window, name=definition.name, least=least)
+    return _kept(
+        definition, window=window, min_valid=checked_share(min_valid, name=definition.name), **others
     )
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _kept(definition: Definition, **parameters: Any) -> Feature:
+    # The last ones are kept: a sweep asks for the features of every one of its sets.
+    return definition.feature(**parameters)
 
 
 def bars_of_window(parameters: Mapping[str, Any]) -> int:

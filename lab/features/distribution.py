@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from lab.core.errors import ConfigError
 from lab.core.feature import Feature
 from lab.features import kernels
-from lab.features.definition import Bars, bars_of_window, define, least_valid, windowed
+from lab.features.definition import Bars, bars_of_window, define, is_number, least_valid, windowed
 
 __all__ = [
     "bars_since_highest",
@@ -163,7 +163,7 @@ def quantile(column: str, window: int, share: float, *, min_valid: float = 0.8) 
     >>> quantile("volume", 100, 0.9).key
     'quantile@1(column=volume,min_valid=0.8,share=0.9,window=100)'
     """
-    if not 0.0 <= share <= 1.0:
+    if not (is_number(share) and 0.0 <= share <= 1.0):
         raise ConfigError(f"feature quantile: share {share!r} found, expected a number in [0, 1]")
     return windowed(_quantile, window, min_valid, column=str(column), share=float(share))
 

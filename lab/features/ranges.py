@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.core.errors import ConfigError
 from lab.core.feature import Feature
 from lab.features import kernels
 from lab.features.averages import MEMORY_WINDOWS, wilder_mean
@@ -19,6 +20,7 @@ from lab.features.definition import (
     checked_window,
     define,
     frozen,
+    is_number,
     least_valid,
     windowed,
 )
@@ -234,9 +236,8 @@ def bollinger_width(column: str, window: int, deviations: float = 2.0, *, min_va
     >>> bollinger_width("close", 20).lookback
     20
     """
-    return windowed(
-        _bollinger_width, window, min_valid, least=2, column=str(column), deviations=float(deviations)
-    )
+    wide = _checked_deviations(deviations, name="bollinger_width")
+    return windowed(_bollinger_width, window, min_valid, least=2, column=str(column), deviations=wide)
 
 
 def bollinger_percent(
@@ -251,6 +252,11 @@ def bollinger_percent(
     >>> bollinger_percent("close", 20).lookback
     20
     """
-    return windowed(
-        _bollinger_percent, window, min_valid, least=2, column=str(column), deviations=float(deviations)
-    )
+    wide = _checked_deviations(deviations, name="bollinger_percent")
+    return windowed(_bollinger_percent, window, min_valid, least=2, column=str(column), deviations=wide)
+
+
+def _checked_deviations(deviations: Any, *, name: str) -> float:
+    if not (is_number(deviations) and 0.0 < deviations < math.inf):
+        raise ConfigError(f"feature {name}: deviations {deviations!r} found, expected a number above 0")
+    return float(deviations)
