@@ -121,8 +121,7 @@ class FeatureFiles:
         """Return the stored rows ``ts, market, value`` of a feature; of some markets if any are named."""
         names = list(markets)
         dataset = self._find(feature, timeframe, names)
-        columns = ["market", "ts", feature.key]
-        rows = self.store.scan(dataset, columns=columns, entities=names or None)
+        rows = self.store.scan(dataset, columns=["market", "ts", feature.key], entities=names or None)
         return rows.select("ts", "market", pl.col(feature.key).alias("value"))
 
     def read(self, panel: Panel, features: Iterable[Feature]) -> Panel:
