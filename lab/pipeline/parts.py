@@ -62,10 +62,12 @@ def _winner(found: WalkForwardResult) -> ChildRecord:
 
 
 def _best(found: WalkForwardResult, count: int) -> list[ChildRecord]:
-    # In the order of folds and numbers already; only the keys are sorted, for there may be millions.
-    keys = found.trials.select("score", complete=pl.col("state") == "complete").with_row_index("row")
-    keys = keys.filter("complete").sort("score", descending=True, maintain_order=True).head(count)
-    best = found.trials[keys["row"]]
+    table = found.trial_table
+    best = table.fold(0).clear()
+    # Fold by fold, for there may be millions; of equal ones the earliest is the better.
+    for number in range(table.folds):
+        complete = table.fold(number).filter(pl.col("state") == "complete")
+        best = pl.concat([best, complete]).sort("score", descending=True, maintain_order=True).head(count)
     return [
         ChildRecord(
             name=f"trial {rank:02d}",

@@ -183,7 +183,7 @@ def _of_search(found: WalkForwardResult) -> _Rebuilt:
         "n_trials": found.n_trials,
         "metrics": dict(found.oos.metrics),
     }
-    return _Rebuilt(tables, figures, parts_of(found, found.trials.height))
+    return _Rebuilt(tables, figures, parts_of(found, len(found.trial_table)))
 
 
 def _tables(result: BacktestResult, weights: pl.DataFrame) -> dict[str, pl.DataFrame]:

@@ -8,19 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-import numpy as np
-import polars as pl
-
-from lab.backtest import run_backtest
-from lab.core.panel import Panel
 from lab.pipeline.benchmark import buy_and_hold
-from lab.pipeline.decisions import recent_decisions
 from lab.pipeline.inputs import Inputs, load_inputs
 from lab.pipeline.parity import certificate_of
-from lab.pipeline.parts import DEFAULT_LOGGED_TRIALS, parameters_of, parts_of
+from lab.pipeline.parts import DEFAULT_LOGGED_TRIALS, parts_of
 from lab.pipeline.records import document_of, fingerprint, numbers, provenance_of, tables_of
+from lab.pipeline.search_tables import rows_between, search_tables
 from lab.pipeline.subjects import texts_of
 from lab.search import Ledger, WalkForwardResult, discard, walk_forward
 from lab.search.capacity import require_capacity, search_size
@@ -48,6 +43,7 @@ _PRINTED: Final = (
 )
 
 Progress = Callable[[int, int], None]
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,9 +118,7 @@ def tune(
         inputs = load_inputs(config, root=root, start=start, end=end)
         # Before the search, during which its author may go on editing the file.
         text, _ = texts_of(inputs)
-        prepared = time.perf_counter()
-        tracker.prepare()
-        prepared -= time.perf_counter()
+        prepared = _seconds(tracker.prepare)[1]
         trials = inputs.instance.search.trials if trials is None else trials
         _require_capacity(inputs, trials)
         found = searched(
@@ -138,18 +132,23 @@ def tune(
             resume=root / "data" / "tunes",
         )
         record, printed = _record(inputs, text, found, trials, began, log_trials, engine)
-    logged = time.perf_counter()
-    run_id = tracker.log(record.with_usage(samples))
-    logged -= time.perf_counter()
+    run_id, logged = _seconds(lambda: tracker.log(record.with_usage(samples)))
     discard(found.progress)
     document = {
         "run_id": run_id,
         **printed,
-        "tracking_seconds": -prepared - logged,
+        "tracking_seconds": prepared + logged,
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "seconds": time.perf_counter() - clock,
     }
     return TuneRun(run_id, inputs.instance, found, document)
+
+
+def _seconds(action: Callable[[], Done]) -> tuple[Done, float]:
+    """Do it; return what comes of it, and how long it took."""
+    began = time.perf_counter()
+    done = action()
+    return done, time.perf_counter() - began
 
 
 def searched(
@@ -198,7 +197,7 @@ def _record(
     log_trials: int,
     engine: SearchEngine,
 ) -> tuple[RunRecord, dict[str, Any]]:
-    benchmark = buy_and_hold(_rows(inputs.panel, found.oos.returns["ts"]), inputs.instance.costs)
+    benchmark = buy_and_hold(rows_between(inputs.panel, found.oos.returns["ts"]), inputs.instance.costs)
     tables = tables_of(inputs, found.oos, benchmark, found.oos_weights)
     judged = _judged(inputs, found, trials, fingerprint(tables, found.oos.metrics))
     document = document_of(inputs, found.oos, benchmark, **judged)
@@ -225,7 +224,7 @@ def _record(
         params={**found.best_params, **_search_params(inputs.instance, trials)},
         metrics={**numbers(found.oos.metrics), **shown},
         result=document,
-        tables={**tables, **_search_tables(inputs, found)},
+        tables={**tables, **search_tables(inputs, found)},
         children=parts_of(found, log_trials),
     )
     return record, _printed(document, found)
@@ -236,7 +235,7 @@ def _judged(inputs: Inputs, found: WalkForwardResult, trials: int, mark: str) ->
         "kind": "tune",
         "seed": found.seed,
         "folds": found.folds.height,
-        "trials": found.trials.height,
+        "trials": len(found.trial_table),
         "trials_per_fold": trials,
         "best_parameters": dict(found.best_params),
         "deflated_sharpe": found.deflated_sharpe,
@@ -248,34 +247,6 @@ def _judged(inputs: Inputs, found: WalkForwardResult, trials: int, mark: str) ->
         "certificate": certificate_of(inputs.instance.with_params(found.best_params), inputs.panel).report(),
         "fingerprint": mark,
     }
-
-
-def _search_tables(inputs: Inputs, found: WalkForwardResult) -> dict[str, pl.DataFrame]:
-    """Return folds, trials, the first winner on the bars it was chosen on, and what PBO is made of."""
-    tables = {"folds": found.folds, "trials": found.trials, "in_sample": _in_sample(inputs, found)}
-    tables["diagnostics"] = recent_decisions(inputs.instance.with_params(found.best_params), inputs.panel)
-    if found.pbo_logits is not None:
-        tables["pbo"] = pl.DataFrame({"logit": found.pbo_logits})
-    if found.pbo_moments is not None:
-        tables["pbo_moments"] = found.pbo_moments
-    return tables
-
-
-def _in_sample(inputs: Inputs, found: WalkForwardResult) -> pl.DataFrame:
-    """Return equity of the first fold's winner from its first training bar to the out-of-sample path."""
-    first = found.folds.row(0, named=True)
-    winner = inputs.instance.with_params(parameters_of(first))
-    whole = inputs.panel
-    part = _rows(whole, pl.Series([first["train_start"], first["test_start"]]))
-    weights = winner.decide(whole)[int(part.bar[0] - whole.bar[0]) :][: len(part)]
-    return run_backtest(part, weights, costs=winner.costs, risk=winner.risk).equity
-
-
-def _rows(panel: Panel, ts: pl.Series) -> Panel:
-    """Return the bars of `panel` from the first to the last of some times."""
-    times = ts.dt.replace_time_zone(None).to_numpy()
-    first, last = np.searchsorted(panel.ts, times[[0, -1]])
-    return panel.rows(int(first), int(last) + 1)
 
 
 def _printed(document: dict[str, Any], found: WalkForwardResult) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
+import io
 import json
 import shutil
 import time
@@ -12,19 +13,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import polars as pl
+import numpy as np
+from numpy.typing import NDArray
 
-from feature_store.atomic import exclusive, write_bytes, write_parquet
+from feature_store.atomic import exclusive, write_bytes
 from feature_store.errors import StoreLockedError
 from lab.core.compiled import source_digest
-from lab.core.errors import LockedError
+from lab.core.errors import DataError, LockedError
 from lab.core.hashing import digest
 from lab.search.packed import FoldTrials
 from lab.strategies import StrategyInstance, rule_of
 
 __all__ = ["Checkpoint", "code_identity", "discard"]
 
-SCHEMA: Final = 1
+# 2: blocks are records, not Parquet, whose writer keeps megabytes of memory for the next file.
+SCHEMA: Final = 2
 # What a killed search loses at most, beside the batch under way; a file costs some milliseconds.
 _SECONDS: Final = 1.0
 _LIBRARIES: Final = ("cmaes", "numba", "numpy", "optuna", "scipy", "vectorbt")
@@ -80,7 +83,7 @@ class Checkpoint:
 
 
 class _FoldFiles:
-    """``block-000000.parquet`` and so on, in order, each with the trials since the one before.
+    """``block-000000.npy`` and so on, in order, each with the trials since the one before.
 
     `complete` says whether an earlier process stored the whole fold.
     """
@@ -93,13 +96,13 @@ class _FoldFiles:
         self._written = clock()
         self.complete = False
 
-    def read(self) -> pl.DataFrame | None:
+    def read(self) -> NDArray[np.void] | None:
         """Return all rows stored so far, None without any."""
-        blocks = sorted(self._folder.glob("block-*.parquet"))
+        blocks = sorted(self._folder.glob("block-*.npy"))
         if not blocks:
             return None
-        rows = pl.concat([pl.read_parquet(block) for block in blocks])
-        self._stored, self._blocks, self.complete = rows.height, len(blocks), True
+        rows = np.concatenate([_read(block) for block in blocks])
+        self._stored, self._blocks, self.complete = len(rows), len(blocks), True
         return rows
 
     def offer(self, found: FoldTrials, *, finished: bool = False) -> None:
@@ -107,9 +110,22 @@ class _FoldFiles:
         due = finished or self._clock() - self._written >= _SECONDS
         if not due or len(found) == self._stored:
             return
-        write_parquet(self._folder / f"block-{self._blocks:06d}.parquet", found.rows(self._stored))
+        content = io.BytesIO()
+        np.save(content, found.rows(self._stored), allow_pickle=False)
+        write_bytes(self._folder / f"block-{self._blocks:06d}.npy", content.getvalue())
         self._stored, self._blocks, self._written = len(found), self._blocks + 1, self._clock()
         self.complete = False
+
+
+def _read(block: Path) -> NDArray[np.void]:
+    try:
+        rows: NDArray[np.void] = np.load(block, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise DataError(
+            f"{block}: the stored progress of this tune cannot be read ({error}); remove the folder "
+            f"{block.parents[1]} and run it again"
+        ) from None
+    return rows
 
 
 def discard(folder: Path | None) -> None:

@@ -7,7 +7,6 @@ from concurrent.futures import Executor
 from typing import Protocol
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from lab.core.errors import ConfigError, DataError
@@ -27,7 +26,7 @@ Proposal = Mapping[str, int | float]
 class FoldStore(Protocol):
     """Where a fold's progress outlives its process."""
 
-    def read(self) -> pl.DataFrame | None:
+    def read(self) -> NDArray[np.void] | None:
         """Return the rows stored so far, None without any."""
         ...
 

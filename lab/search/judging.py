@@ -9,7 +9,6 @@ import polars as pl
 
 from lab.backtest import BacktestResult
 from lab.search.moments import moments_from_table, moments_table
-from lab.search.objectives import FIGURES
 from lab.search.result import WalkForwardResult
 from lab.search.session import Fold, Search
 from lab.validation.overfitting import (
@@ -21,10 +20,8 @@ from lab.validation.overfitting import (
 
 __all__ = ["judge"]
 
-# Sets that the probability of overfitting is estimated from.
-_OVERFITTING_SETS: Final = 1_000
-# Of them at a time, so that their returns need little memory.
-_TOGETHER: Final = 128
+# Sets run at a time for the probability of overfitting, so that their returns need little memory.
+_TOGETHER: Final = 32
 _BLOCKS: Final = 16
 
 
@@ -36,12 +33,12 @@ def judge(search: Search, folds: list[Fold]) -> WalkForwardResult:
     oos = search.run(whole, weights)
     statistics = sharpe_statistics(oos.bars.returns)
     judgement = search.ledger.judge(instance.strategy.family, search.identity)
-    moments = _moments(search, folds)
+    moments = _moments(search)
     logits = None if moments is None else overfit_logits(moments_from_table(moments))
     kept = [oos, *(run for fold in folds for run in (fold.trained, fold.tested))]
     return WalkForwardResult(
         folds=pl.DataFrame([_row(search, fold) for fold in folds]),
-        trials=pl.concat([fold.trials.frame(fold.number) for fold in folds]),
+        trial_table=search.table,
         oos=oos,
         oos_weights=whole.panel.to_frame(weights, "weight"),
         best_params=folds[-1].winner.params.model_dump(),
@@ -63,7 +60,6 @@ def judge(search: Search, folds: list[Fold]) -> WalkForwardResult:
 
 
 def _row(search: Search, fold: Fold) -> dict[str, Any]:
-    best = fold.trials.best()
     ts = pl.Series(search.panel.ts[[fold.train[0], fold.train[-1], fold.test[0], fold.test[-1]]])
     times = ts.dt.replace_time_zone("UTC").to_list()
     return {
@@ -71,10 +67,10 @@ def _row(search: Search, fold: Fold) -> dict[str, Any]:
         **dict(zip(("train_start", "train_end", "test_start", "test_end"), times, strict=True)),
         "train_bars": len(fold.train),
         "test_bars": len(fold.test),
-        "trials": len(fold.trials.complete),
-        **{f"parameter_{name}": value for name, value in fold.trials.proposal(best).items()},
-        "train_score": fold.trials.score_of(best),
-        "train_sharpe": fold.trials.figures_of(best)[FIGURES.index("sharpe")],
+        "trials": fold.chosen.of,
+        **{f"parameter_{name}": value for name, value in fold.chosen.proposal.items()},
+        "train_score": fold.chosen.score,
+        "train_sharpe": fold.chosen.sharpe,
         "test_sharpe": _or_zero(fold.tested.metrics["sharpe"]),
         "test_total_return": fold.tested.metrics["total_return"],
         "test_max_drawdown": fold.tested.metrics["max_drawdown"],
@@ -82,39 +78,20 @@ def _row(search: Search, fold: Fold) -> dict[str, Any]:
     }
 
 
-def _moments(search: Search, folds: list[Fold]) -> pl.DataFrame | None:
+def _moments(search: Search) -> pl.DataFrame | None:
     """Block moments of the distinct sets, each run once over all bars after the warm-up."""
-    chosen = _distinct(folds)
-    if len(chosen) < 2:
+    sets = search.sets
+    if len(sets) < 2:
         return None
     window = search.window(search.warm_up, len(search.panel) - 1)
     blocks = min(_BLOCKS, len(window.panel) // 4 * 2)
     found = []
-    for start in range(0, len(chosen), _TOGETHER):
-        candidates = [
-            search.instance.with_params(fold.trials.proposal(number))
-            for fold, number in chosen[start : start + _TOGETHER]
-        ]
+    for start in range(0, len(sets), _TOGETHER):
+        chosen = sets.proposals[start : start + _TOGETHER]
+        candidates = [search.instance.with_params(proposal) for proposal in chosen]
         outcomes = window.evaluate_many(candidates, search.executor)
         found += [block_moments(outcome.returns, blocks=blocks) for outcome in outcomes]
-    numbers = [number for _, number in chosen]
-    return moments_table(BlockMoments.concatenate(found), [fold.number for fold, _ in chosen], numbers)
-
-
-def _distinct(folds: list[Fold]) -> list[tuple[Fold, int]]:
-    """Return where the distinct sets were first tried; where there are too many, those with the least hashes.
-
-    Hashes have nothing to do with results, so that this is a fair sample, and it needs no memory of the rest.
-    """
-    hashes = np.concatenate([fold.trials.hashes for fold in folds])
-    starts = np.cumsum([0, *(len(fold.trials) for fold in folds)])
-    complete = np.concatenate(
-        [start + fold.trials.complete for start, fold in zip(starts, folds, strict=False)]
-    )
-    _, first = np.unique(hashes[complete], return_index=True)
-    places = np.sort(complete[first[:_OVERFITTING_SETS]])
-    of_fold = np.searchsorted(starts, places, side="right") - 1
-    return [(folds[fold], int(place - starts[fold])) for fold, place in zip(of_fold, places, strict=True)]
+    return moments_table(BlockMoments.concatenate(found), sets.folds, sets.numbers)
 
 
 def _largest(runs: list[BacktestResult]) -> float:

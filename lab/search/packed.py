@@ -155,35 +155,41 @@ class FoldTrials:
             columns[name] = pl.Series(np.ascontiguousarray(figures[:, position]))
         return pl.DataFrame(columns)
 
-    def rows(self, start: int) -> pl.DataFrame:
-        """Return the trials from number `start` on as bytes, for a file; see :meth:`restore`."""
+    def rows(self, start: int) -> NDArray[np.void]:
+        """Return the trials from number `start` on as records, for a file; see :meth:`restore`."""
         width, figures = len(self._whole), len(FIGURES)
-        numbers = range(start, len(self))
-        sketched = [self._states[number] == 0 for number in numbers]
-        ends = self._states[:start].count(0) + np.cumsum(sketched)
-        return pl.DataFrame(
-            {
-                "state": [self._states[number] for number in numbers],
-                "hash": [bytes(self._hashes[number * _HASH : (number + 1) * _HASH]) for number in numbers],
-                "values": [self._values[n * width : (n + 1) * width].tobytes() for n in numbers],
-                "figures": [self._figures[n * figures : (n + 1) * figures].tobytes() for n in numbers],
-                "score": [self._scores[number] for number in numbers],
-                "sketch": [
-                    bytes(self._sketches[(end - 1) * _SKETCH : end * _SKETCH]) if there else b""
-                    for end, there in zip(ends.tolist(), sketched, strict=True)
-                ],
-            }
+        record = np.dtype(
+            [
+                ("state", "u1"),
+                ("hash", "u1", (_HASH,)),
+                ("values", "<f8", (width,)),
+                ("figures", "<f8", (figures,)),
+                ("score", "<f8"),
+                ("sketch", "u1", (_SKETCH,)),
+            ]
         )
+        rows = np.zeros(len(self) - start, dtype=record)
+        rows["state"] = _cut(self._states, start)
+        rows["hash"] = _cut(self._hashes, start * _HASH).reshape(-1, _HASH)
+        rows["values"] = np.array(self._values[start * width :]).reshape(-1, width)
+        rows["figures"] = np.array(self._figures[start * figures :]).reshape(-1, figures)
+        rows["score"] = self._scores[start:]
+        first = self._states[:start].count(0) * _SKETCH
+        rows["sketch"][rows["state"] == 0] = _cut(self._sketches, first).reshape(-1, _SKETCH)
+        return rows
 
-    def restore(self, rows: pl.DataFrame) -> None:
+    def restore(self, rows: NDArray[np.void]) -> None:
         """Append what :meth:`rows` returned, to the bit."""
-        self._states += bytes(rows["state"].to_list())
-        self._scores.extend(rows["score"].to_list())
-        for row in rows.iter_rows(named=True):
-            self._hashes += row["hash"]
-            self._values.frombytes(row["values"])
-            self._figures.frombytes(row["figures"])
-            self._sketches += row["sketch"]
+        self._states += rows["state"].tobytes()
+        self._hashes += rows["hash"].tobytes()
+        self._values.frombytes(rows["values"].tobytes())
+        self._figures.frombytes(rows["figures"].tobytes())
+        self._scores.frombytes(rows["score"].tobytes())
+        self._sketches += rows["sketch"][rows["state"] == 0].tobytes()
+
+
+def _cut(content: bytearray, start: int) -> NDArray[np.uint8]:
+    return np.frombuffer(bytes(content[start:]), dtype=np.uint8)
 
 
 def _is_whole(dimension: Dimension) -> bool:

@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lab.backtest import BacktestResult
+from lab.search.table import TrialTable
 from lab.search.trials import DataIdentity
 
 __all__ = ["WalkForwardResult"]
@@ -28,6 +29,8 @@ class WalkForwardResult:
         and last bars); ``train_bars, test_bars`` counted; ``trials`` that could be evaluated;
         ``parameter_<name>`` of the winner; ``train_score``; ``train_sharpe, test_sharpe, test_total_return,
         test_max_drawdown`` of its own runs from cash; ``engine_difference`` of those runs.
+    trial_table : TrialTable
+        The trials, out of memory; ``len(...)`` of them. `trials` reads them all.
     trials : polars.DataFrame
         One row per trial: ``fold, number, state`` (``complete``; ``repeated``: same parameters as an earlier
         trial of the fold; ``invalid``: refused by the parameter model), ``parameter_<name>``, ``score`` (what
@@ -69,7 +72,7 @@ class WalkForwardResult:
     """
 
     folds: pl.DataFrame
-    trials: pl.DataFrame
+    trial_table: TrialTable
     oos: BacktestResult
     oos_weights: pl.DataFrame
     best_params: Mapping[str, Any]
@@ -86,3 +89,8 @@ class WalkForwardResult:
     status: str
     seed: int
     progress: Path | None = None
+
+    @property
+    def trials(self) -> pl.DataFrame:
+        """All trials, read anew every time."""
+        return self.trial_table.frame()

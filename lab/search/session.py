@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,24 +14,43 @@ from lab.core.panel import Panel
 from lab.search.checkpoint import Checkpoint
 from lab.search.evaluation import CASH, SearchEngine, Window
 from lab.search.ledger import TrialCounter
+from lab.search.objectives import FIGURES
 from lab.search.packed import FoldTrials
+from lab.search.table import DistinctSets, TrialTable
 from lab.search.trials import DataIdentity
 from lab.strategies import Dimension, StrategyInstance
 
-__all__ = ["Fold", "Search"]
+__all__ = ["Chosen", "Fold", "Search"]
 
 Array = NDArray[np.float64]
 Positions = NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The best set of a fold: what varies in it, its figures in training, and how many it is the best of."""
+
+    proposal: Mapping[str, int | float]
+    score: float
+    sharpe: float
+    of: int
+
+    @classmethod
+    def among(cls, found: FoldTrials) -> Chosen:
+        """Return the best of `found`; errors as :meth:`FoldTrials.best`."""
+        best = found.best()
+        sharpe = found.figures_of(best)[FIGURES.index("sharpe")]
+        return cls(found.proposal(best), found.score_of(best), sharpe, len(found.complete))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Fold:
-    """One finished fold: which bars, what was tried, who won, and what the winner did on both windows."""
+    """One finished fold: which bars, who was chosen, and what the winner did on both windows."""
 
     number: int
     train: Positions
     test: Positions
-    trials: FoldTrials
+    chosen: Chosen
     winner: StrategyInstance
     weights: Array
     trained: BacktestResult
@@ -40,7 +59,7 @@ class Fold:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Search:
-    """What all folds share."""
+    """What all folds share, and where their trials go once they are counted."""
 
     instance: StrategyInstance
     panel: Panel
@@ -54,6 +73,8 @@ class Search:
     executor: Executor | None
     engine: SearchEngine = "fused"
     checkpoint: Checkpoint | None = None
+    table: TrialTable = field(default_factory=TrialTable)
+    sets: DistinctSets = field(default_factory=DistinctSets)
 
     def window(self, first: int, last: int, counted: Positions | None = None) -> Window:
         """Return the window of bars `first` to `last`, both included."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lab.core.errors import ConfigError
 from lab.core.panel import Panel
 from lab.search.identity import DataIdentity, cost_hash, panel_hash, parameter_hash, risk_hash
+from lab.search.seen import SeenKeys
 from lab.search.sketches import SKETCH_SIZE
 from lab.strategies import StrategyInstance
 from lab.validation.overfitting import SharpeStatistics, deflated_sharpe_ratio, expected_max_sharpe
@@ -212,15 +213,12 @@ def distinct_trials(batches: Iterable[TrialBatch]) -> Iterator[tuple[TrialBatch,
     been seen: running the same thing twice gives the same numbers and no new choice. The same parameters
     on changed bars, or with changed code, have another outcome and count.
     """
-    known: dict[tuple[Any, ...], set[str]] = {}
+    seen: dict[tuple[Any, ...], SeenKeys] = {}
     for batch in batches:
         common = (batch.version, batch.cost_hash, batch.risk_hash, batch.window)
-        seen = known.setdefault(common, set())
-        for place, (name, sharpe) in enumerate(
-            zip(batch.parameter_hashes, batch.sharpes.tolist(), strict=True)
-        ):
-            # One short text per trial: there may be millions.
-            key = f"{name}{sharpe:.8e}"
-            if key not in seen:
-                seen.add(key)
-                yield batch, place
+        keys = [
+            f"{name}{sharpe:.8e}".encode()
+            for name, sharpe in zip(batch.parameter_hashes, batch.sharpes.tolist(), strict=True)
+        ]
+        for place in seen.setdefault(common, SeenKeys()).first(keys):
+            yield batch, place

@@ -22,7 +22,7 @@ from lab.search.objectives import Objective
 from lab.search.packed import FoldTrials
 from lab.search.proposals import proposer_of
 from lab.search.result import WalkForwardResult
-from lab.search.session import Fold, Search
+from lab.search.session import Chosen, Fold, Search
 from lab.search.trials import DataIdentity, TrialBatch, panel_hash
 from lab.strategies import Dimension, StrategyInstance
 from lab.validation.splits import WalkForward
@@ -160,16 +160,19 @@ def _run_fold(
     window = search.window(int(train[0]), int(train[-1]), train)
     store = None if search.checkpoint is None else search.checkpoint.fold(number)
     found = _searched(search, number, train, window, store, advanced)
-    winner = search.instance.with_params(found.proposal(found.best()))
+    chosen = Chosen.among(found)
+    winner = search.instance.with_params(chosen.proposal)
     # Only trials that an earlier process finished may be on record already.
     _record(search, train, found, begun if store is not None and store.complete else None)
+    search.table.add(found.frame(number))
+    search.sets.add(number, found)
     judged = search.window(int(test[0]), int(test[-1]))
     weights = judged.weights(winner)
     return Fold(
         number=number,
         train=train,
         test=test,
-        trials=found,
+        chosen=chosen,
         winner=winner,
         weights=weights,
         trained=search.run(window, window.weights(winner)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -132,8 +132,9 @@ class RunRecord:
         1.8e308; put them into `result`.
     result : mapping
         JSON values; becomes the artifact ``result.json``.
-    tables : mapping of str to DataFrame
-        Become the artifacts ``<name>.parquet``: equity, weights, trades, orders, trials, folds.
+    tables : mapping of str to DataFrame, or to a callable that returns one
+        Become the artifacts ``<name>.parquet``: equity, weights, trades, orders, trials, folds. A callable is
+        for a large one: it is called when the table is written, which is kept no longer than that.
     children : tuple of ChildRecord
     tags : mapping of str to str
         Beyond those of the provenance.
@@ -152,7 +153,7 @@ class RunRecord:
     params: Mapping[str, Scalar]
     metrics: Mapping[str, float]
     result: Mapping[str, Any] = field(default_factory=dict)
-    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    tables: Mapping[str, pl.DataFrame | Callable[[], pl.DataFrame]] = field(default_factory=dict)
     children: tuple[ChildRecord, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)

@@ -160,7 +160,7 @@ class Tracker:
         for name, text in {**record.files, **({"code.patch": patch} if patch else {})}.items():
             write_bytes(folder / name, text.encode("utf-8", "surrogateescape"))
         for name, table in record.tables.items():
-            write_parquet(folder / f"{name}.parquet", table)
+            write_parquet(folder / f"{name}.parquet", table() if callable(table) else table)
 
 
 def _figures(record: RunRecord, started: int) -> list[Any]:
