@@ -36,7 +36,7 @@ def fee_bps(
     Raises
     ------
     ConfigError
-        If the schedule has no such exchange, tier or discount.
+        If the schedule has no such exchange, tier or discount, or `liquidity` is neither.
 
     Examples
     --------
@@ -50,10 +50,12 @@ def fee_bps(
             "Give fee_bps instead"
         )
     tiers, discount = schedule[exchange]["tiers"], schedule[exchange]["token_discount"]
-    if not 0 <= tier < len(tiers):
+    if tier not in range(len(tiers)):
         raise ConfigError(
-            f"costs: {exchange} has tiers 0 to {len(tiers) - 1}, found {tier}; give fee_bps instead"
+            f"costs: {exchange} has tiers 0 to {len(tiers) - 1}, found {tier!r}; give fee_bps instead"
         )
+    if liquidity not in ("maker", "taker"):
+        raise ConfigError(f"costs: liquidity is {liquidity!r}, expected maker or taker")
     if token_discount and not discount:
         raise ConfigError(f"costs: {exchange} has no discount for paying in its token; drop token_discount")
     return float(tiers[tier][liquidity == "taker"] * (1.0 - discount * token_discount))

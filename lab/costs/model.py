@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
+from numbers import Real
 from typing import Any, Final
 
 from lab.core.errors import ConfigError
@@ -48,8 +49,8 @@ class MarketRules:
     def __post_init__(self) -> None:
         for name in ("lot", "tick", "min_notional"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ConfigError(f"costs: {name} of {self.market} is {value}, expected a number from 0 on")
+            if not _between(value, 0.0, math.inf) or value == math.inf:
+                raise ConfigError(f"costs: {name} of {self.market} is {value!r}, expected a number from 0 on")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -109,18 +110,21 @@ class Costs:
     def __post_init__(self) -> None:
         for name in ("fee_bps", "slippage_bps"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and 0 <= value <= _LARGEST_BPS):
+            if not _between(value, 0.0, _LARGEST_BPS):
                 raise ConfigError(
-                    f"costs: {name} is {value}, expected basis points between 0 and 1000 (10 % of notional)"
+                    f"costs: {name} is {value!r}, expected basis points between 0 and 1000 (10 % of notional)"
                 )
         for name, largest in (("slippage_volatility", 10.0), ("impact_bps", _BASIS_POINTS)):
             value = getattr(self, name)
-            if not 0 <= value <= largest:
-                raise ConfigError(f"costs: {name} is {value}, expected a number between 0 and {largest:g}")
-        if self.max_participation is not None and not 0 < self.max_participation <= 1:
+            if not _between(value, 0.0, largest):
+                raise ConfigError(f"costs: {name} is {value!r}, expected a number between 0 and {largest:g}")
+        share = self.max_participation
+        if share is not None and not (_between(share, 0.0, 1.0) and share > 0.0):
             raise ConfigError(
-                f"costs: max_participation is {self.max_participation}, expected a share above 0, at most 1"
+                f"costs: max_participation is {share!r}, expected a share above 0, at most 1, or None"
             )
+        if not isinstance(self.rules, tuple):
+            raise ConfigError(f"costs: rules is {self.rules!r}, expected a tuple of MarketRules")
 
     def __repr__(self) -> str:
         shown = (f"{name}={value!r}" for name, value in self.identity().items())
@@ -212,3 +216,10 @@ class Costs:
         is therefore always enough.
         """
         return (1.0 + self.slippage) * (1.0 + self.fee) - 1.0
+
+
+def _between(value: Any, low: float, high: float) -> bool:
+    """Return whether a value is a number from `low` to `high`; True and False are none."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    return low <= float(value) <= high

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
 from lab.core.errors import ConfigError
 from lab.core.settings import CostSettings
-from lab.costs import Costs
+from lab.costs import Costs, MarketRules, fee_bps
 
 
 def test_basis_points_become_fractions() -> None:
@@ -43,3 +44,26 @@ def test_explicit_figures_replace_the_preset() -> None:
     assert Costs.from_settings(CostSettings(preset="conservative")) == Costs(20.0, 15.0)
     assert Costs.from_settings(CostSettings(preset="optimistic", slippage_bps=0.0)) == Costs(7.5, 0.0)
     assert Costs.from_settings(CostSettings(fee_bps=0.0, slippage_bps=0.0)).rate == 0.0
+
+
+@pytest.mark.parametrize("value", [None, "x", [3], True, math.nan, math.inf, -1.0])
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        *((Costs, name) for name in ("fee_bps", "slippage_bps", "slippage_volatility", "impact_bps")),
+        *((MarketRules, name) for name in ("lot", "tick", "min_notional")),
+    ],
+)
+def test_what_is_no_number_is_refused_by_name(make: type, name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"^costs: {name} .*is {re.escape(repr(value))}, expected"):
+        make(**{name: value})
+
+
+def test_an_unknown_side_of_the_book_is_not_taken_for_the_cheaper_one() -> None:
+    assert fee_bps("binance", liquidity="maker") == 10.0
+    with pytest.raises(ConfigError, match="liquidity is 'marker', expected maker or taker"):
+        fee_bps("kraken", liquidity="marker")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"has tiers 0 to \d+, found 1\.5"):
+        fee_bps("binance", tier=1.5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"rules is \[3\], expected a tuple of MarketRules"):
+        Costs(rules=[3])  # type: ignore[arg-type]
