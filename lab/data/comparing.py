@@ -92,38 +92,37 @@ def compare_bars(
                 f"{name} tolerance {tolerance}: expected a fraction of at least 0, 0.005 is 0.5 %"
             )
     left, right = _one_each(first), _one_each(second)
-    shared = left.join(right, on=["ts", "market"], how="inner", suffix="_b")
-    prices = pl.any_horizontal(_differs(column) for column in PRICE_COLUMNS)
-    judged = shared.with_columns(
-        prices.alias("prices"),
+    shared = left.join(right, on=["ts", "market"], how="inner", suffix="_b").with_columns(
+        pl.any_horizontal(_differs(column) for column in PRICE_COLUMNS).alias("prices"),
         _differs("volume").alias("volumes"),
         _gap("close").alias("close_gap"),
         _gap("volume").alias("volume_gap"),
     )
-    beyond = [
-        pl.when(_beyond("close", close_tolerance)).then(pl.lit("close")),
-        pl.when(_beyond("volume", volume_tolerance)).then(pl.lit("volume")),
-    ]
-    rows = (
-        judged.filter(pl.col("prices") | pl.col("volumes"))
-        .with_columns(pl.concat_str(beyond, separator=",", ignore_nulls=True).alias("reason"))
-        .with_columns(
-            pl.when(pl.col("reason") == "")
-            .then(pl.lit("GOOD"))
-            .otherwise(pl.lit("QUESTIONABLE"))
-            .alias("quality")
-        )
-        .select("ts", "market", "close_gap", "volume_gap", "quality", "reason")
-        .sort("ts", "market")
-    )
+    rows = _judged(shared, close_tolerance, volume_tolerance)
     return Comparison(
         shared=shared.height,
         only_first=left.height - shared.height,
         only_second=right.height - shared.height,
-        ohlc_differences=int(judged["prices"].sum()),
-        volume_differences=int(judged["volumes"].sum()),
+        ohlc_differences=int(shared["prices"].sum()),
+        volume_differences=int(shared["volumes"].sum()),
         questionable=rows.filter(pl.col("quality") != "GOOD").height,
         rows=rows,
+    )
+
+
+def _judged(shared: pl.DataFrame, close_tolerance: float, volume_tolerance: float) -> pl.DataFrame:
+    """Return the bars that differ, with what is too much about them."""
+    beyond = [
+        pl.when(_beyond("close", close_tolerance)).then(pl.lit("close")),
+        pl.when(_beyond("volume", volume_tolerance)).then(pl.lit("volume")),
+    ]
+    good = pl.when(pl.col("reason") == "").then(pl.lit("GOOD")).otherwise(pl.lit("QUESTIONABLE"))
+    return (
+        shared.filter(pl.col("prices") | pl.col("volumes"))
+        .with_columns(pl.concat_str(beyond, separator=",", ignore_nulls=True).alias("reason"))
+        .with_columns(good.alias("quality"))
+        .select("ts", "market", "close_gap", "volume_gap", "quality", "reason")
+        .sort("ts", "market")
     )
 
 
