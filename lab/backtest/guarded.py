@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.backtest.layout import NOTHING, Array, Codes, Rates, Tape
-from lab.backtest.lean import fill, note, relate, value_bars
+from lab.backtest.lean import fill, finish, note, value_bars
 from lab.backtest.sorting import SPARE
 from lab.backtest.survey import NONE
 from lab.core.compiled import njit
@@ -67,12 +67,7 @@ def run_guarded(
             t, price, keys, markets, orders, ranks, sequence, quantities, held, cash, 0.0, 0.0, fee, slippage
         )
         note(t, notional, costs, others)
-    value_bars(done, equity.shape[0], cash, held, last, equity, others)
-    value = cash
-    for i in range(n if bars > 0 else 0):
-        value += held[i] * last[bars - 1, i]
-    growth[0] = value / rates.cash
-    relate(equity, rates.cash, returns, others)
+    finish(done, cash, held, last, rates.cash, equity, returns, others, growth)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)

@@ -20,11 +20,10 @@ from lab.core.compiled import njit
 __all__ = [
     "OTHERS",
     "aim",
-    "deciding_rows",
+    "fill",
+    "finish",
     "note",
-    "order",
     "rebalance",
-    "relate",
     "run_shared",
     "value_bars",
 ]
@@ -207,12 +206,28 @@ def run_shared(
                 weights[row, only], value, price[t, only], mark[t, only], cash, held[only], fee, slippage
             )
             note(t, notional, costs, others)
+    finish(done, cash, held, last, rates.cash, equity, returns, others, growth)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def finish(
+    done: int,
+    cash: float,
+    held: Array,
+    last: Array,
+    capital: float,
+    equity: Array,
+    returns: Array,
+    others: Array,
+    growth: Array,
+) -> None:
+    """Value the bars from the last trade on, and turn amounts into the figures that are kept."""
     value_bars(done, equity.shape[0], cash, held, last, equity, others)
     value = cash
-    for i in range(n if bars > 0 else 0):
-        value += held[i] * last[bars - 1, i]
-    growth[0] = value / rates.cash
-    relate(equity, rates.cash, returns, others)
+    for i in range(held.shape[0] if last.shape[0] > 0 else 0):
+        value += held[i] * last[last.shape[0] - 1, i]
+    growth[0] = value / capital
+    relate(equity, capital, returns, others)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
