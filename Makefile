@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 PACKAGES := lab feature_store live_bridge
-CRITICAL := lab/risk/*,lab/backtest/*,live_bridge/orders*,live_bridge/journal*
+CRITICAL := lab/risk/*,lab/backtest/*,live_bridge/orders.py,live_bridge/order_ids.py,live_bridge/gate.py,live_bridge/planning.py,live_bridge/sending.py,live_bridge/settling.py,live_bridge/wishes.py,live_bridge/reconciling.py,live_bridge/journal.py
 WORKERS ?= 2
 ARGS ?=
 
