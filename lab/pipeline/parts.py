@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import polars as pl
-
 from lab.search import WalkForwardResult
 from lab.tracking import ChildRecord
 
@@ -62,12 +60,7 @@ def _winner(found: WalkForwardResult) -> ChildRecord:
 
 
 def _best(found: WalkForwardResult, count: int) -> list[ChildRecord]:
-    table = found.trial_table
-    best = table.fold(0).clear()
-    # Fold by fold, for there may be millions; of equal ones the earliest is the better.
-    for number in range(table.folds):
-        complete = table.fold(number).filter(pl.col("state") == "complete")
-        best = pl.concat([best, complete]).sort("score", descending=True, maintain_order=True).head(count)
+    best = found.trial_table.best(count)
     return [
         ChildRecord(
             name=f"trial {rank:02d}",

@@ -128,11 +128,11 @@ def _walks(panel: Panel) -> pl.DataFrame:
 
 def _ours(given: _Given) -> dict[str, Any]:
     run = tune(given.config, root=given.root, seed=_SEED, workers=os.cpu_count() or 1)
-    if run.search.trials.height != FOLDS * given.trials:
-        raise AssertionError(f"{run.search.trials.height} trials, {FOLDS * given.trials} expected")
-    trials = run.search.trials.filter(pl.col("fold") == 0)
+    made = run.search.trial_table
+    if len(made) != FOLDS * given.trials:
+        raise AssertionError(f"{len(made)} trials, {FOLDS * given.trials} expected")
     return {
-        "sharpe": trials["sharpe"].head(_COMPARED).to_list(),
+        "sharpe": made.fold(0)["sharpe"].head(_COMPARED).to_list(),
         "tracking": run.document["tracking_seconds"] / run.document["seconds"],
     }
 
@@ -208,7 +208,7 @@ def _same_figures(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
 
 def _with_few(given: _Given) -> dict[str, Any]:
     run = tune(given.config, root=given.root, seed=_SEED, trials=_FEW, workers=os.cpu_count() or 1)
-    return {"sharpe": run.search.trials["sharpe"].head(_COMPARED).to_list()}
+    return {"sharpe": run.search.trial_table.fold(0)["sharpe"].head(_COMPARED).to_list()}
 
 
 CASES = (

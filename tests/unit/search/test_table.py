@@ -40,6 +40,24 @@ def test_a_table_is_what_was_added_to_it():
         assert_frame_equal(table.fold(number), frame, check_exact=True)
 
 
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(0, 4), st.sampled_from([COMPLETE, REPEATED])), min_size=1, max_size=6),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(0, 12),
+)
+def test_the_best_of_a_table_are_those_of_one_stable_sort(folds, count):
+    table = TrialTable()
+    for number, trials in enumerate(folds):
+        names, states = zip(*trials, strict=True)
+        table.add(fold_of(names, states=states).frame(number))
+    complete = table.frame().filter(pl.col("state") == COMPLETE)
+    expected = complete.sort("score", descending=True, maintain_order=True).head(count)
+    assert_frame_equal(table.best(count), expected, check_exact=True)
+
+
 def test_a_table_closes_its_file_when_nobody_needs_it():
     table = TrialTable()
     file = table._file
