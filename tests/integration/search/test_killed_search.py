@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
+from bisect import bisect
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from lab.data.demo import install
-from lab.search import Ledger
 from lab.search.checkpoint import code_identity
 from lab.strategies import load
 from lab.tracking import Tracker
 from tests.oracle.killed_search import RESULT, found_in, search
+from tests.oracle.killed_tune import CONFIG, results, run_watched
 
 pytestmark = pytest.mark.integration
 
 WORKERS = (1, 2, 4)
 SEED = 11
+KILLS = 20
 
 
 def processes():
@@ -79,69 +79,69 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path, tally):
     assert failed == 0
 
 
-CONFIG = """
-family: time_series_momentum
-strategy_id: killed_v1
-version: 1.0.0
-timeframe: 1d
-markets: [{exchange: bitstamp, symbol: BTC/USD}]
-parameters: {vol_window: 30}
-risk: {max_position_pct: 0.8}
-search: {trials: 150, sampler: tpe, train_bars: 365, test_bars: 180, purged_bars: 1}
-"""
-VARYING = ("run_id", "seconds", "tracking_seconds", "peak_rss_mb")
+def moments(draw, changes):
+    """Draw 20 moments of an undisturbed tune whose files changed at the seconds `changes`.
+
+    Each is a change's number and the seconds after it. One of every tenth of the changes, and so close to one
+    that the write is under way; one of every tenth of the time.
+    """
+    for tenth in range(KILLS // 2):
+        yield 1 + int((tenth + draw.random()) / (KILLS // 2) * (len(changes) - 1)), 0.004 * draw.random()
+        second = (tenth + draw.random()) / (KILLS // 2) * changes[-1]
+        number = bisect(changes, second)
+        yield number, second - changes[number - 1]
 
 
-def command(config, root, workers):
-    return [
-        sys.executable, "-m", "lab.cli", "tune", str(config), "--root", str(root), "--seed", "5",
-        "--workers", str(workers), "--log-trials", "1", "--json",
-    ]  # fmt: skip
-
-
-def tuned(config, root, workers):
-    """Run ``mnemo tune`` to its end; return its document and its tables and ledger as bytes."""
-    done = subprocess.run(command(config, root, workers), capture_output=True, text=True, check=True)
-    document = json.loads(done.stdout)
-    artifacts = Tracker(root).load_run(document["run_id"]).artifacts
-    tables = {name: path.read_bytes() for name, path in artifacts.items() if name.endswith(".parquet")}
-    kept = {name: value for name, value in document.items() if name not in VARYING}
-    return kept, tables, Ledger(root).path.read_bytes(), document["seconds"]
+def killed_in_turn(config, root, workers, kills):
+    """Start a tune, kill it, take it up and kill it again, then let it end; return where it was writing."""
+    done, areas = 0, []
+    for number, (change, delay) in enumerate(kills):
+        watched = run_watched(config, root, workers[number % 3], after=max(1, change - done), delay=delay)
+        if watched.killed is None:
+            return areas  # the process before had all but finished
+        done += len(watched.at)
+        areas.append(watched.killed)
+    run_watched(config, root, workers[len(kills) % 3])
+    return areas
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3_600)
+@pytest.mark.timeout(1_800)
 def test_mnemo_tune_killed_twenty_times(tmp_path: Path, tally):
-    config = tmp_path / "killed.yaml"
+    config, prepared = tmp_path / "killed.yaml", tmp_path / "prepared"
     config.write_text(CONFIG, encoding="utf-8")
-    prepared = tmp_path / "prepared"
     install(prepared)
     Tracker(prepared).prepare()
-    began = time.monotonic()
-    shutil.copytree(prepared, tmp_path / "whole")
     code = code_identity(load(config))
-    *expected, seconds = tuned(config, tmp_path / "whole", 1)
-    starting = time.monotonic() - began - seconds
-    draw = random.Random(SEED)
-    kills, failed, chains = 0, 0, 0
-    while kills < 20:
-        root = tmp_path / f"killed-{chains}"
+    # The second one is timed: kernels are compiled then.
+    for name in ("first", "whole"):
+        shutil.copytree(prepared, tmp_path / name)
+        undisturbed = run_watched(config, tmp_path / name, 1)
+    (expected,), ledger = results(tmp_path / "whole")
+    assert results(tmp_path / "first") == ([expected], ledger)
+    draw, areas, wrong, tunes = random.Random(SEED), Counter(), [], 0
+    waiting = list(moments(draw, undisturbed.at))
+    draw.shuffle(waiting)
+    while waiting:
+        # Two or three processes take each other up, then one that may end.
+        length = 2 + tunes % 2
+        kills, waiting = sorted(waiting[:length]), waiting[length:]
+        root, workers = tmp_path / f"killed-{tunes}", WORKERS[tunes % 3 :] + WORKERS[: tunes % 3]
         shutil.copytree(prepared, root)
-        for part in range(4):
-            workers = WORKERS[(chains + part) % 3]
-            child = subprocess.Popen(
-                command(config, root, workers), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-            try:
-                child.wait(starting + draw.uniform(0, 0.5) * seconds)
-                break
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-                kills += 1
-        *found, _ = tuned(config, root, WORKERS[chains % 3])
-        failed += found != expected
-        chains += 1
+        killed = killed_in_turn(config, root, workers, kills)
+        areas.update(killed)
+        # What came too late is tried again, earlier.
+        waiting += [(9 * change // 10, delay) for change, delay in kills[len(killed) :]]
+        found, recorded = results(root)
+        if not found or any(one != expected for one in found) or recorded != ledger:
+            wrong.append(f"tune {tunes}, killed at {kills}")
+        tunes += 1
         assert code_identity(load(config)) == code, "the sources were edited while this test ran"
-    tally("mnemo tune killed -9", cases=kills, failed=failed, seed=SEED, workers="1, 2, 4")
-    assert failed == 0
+    where = {f"after_writing_{area}": count for area, count in sorted(areas.items())}
+    tally(
+        "mnemo tune killed -9", cases=areas.total(), failed=len(wrong), seed=SEED, tunes=tunes,
+        workers="1, 2, 4", **where,
+    )  # fmt: skip
+    assert not wrong
+    assert areas.total() == KILLS
+    assert set(areas) == {"progress", "ledger", "runs"}
