@@ -95,7 +95,7 @@ def sweep(
     """
     inputs = load_inputs(config, root=root, start=start, end=end)
     wanted = tuple(name for name in METRICS if name in (*metrics, "sharpe"))
-    whole = {**{name: [value] for name, value in _fixed(inputs.instance, grid).items()}, **grid}
+    whole = {**_fixed(inputs.instance, grid), **grid}
     recorder = _Recorder(inputs)
     prepared = Sweep(
         inputs.instance.strategy,
@@ -121,10 +121,15 @@ def sweep(
     document = _document(inputs, folder, plan, Ledger(root))
     document |= {"sets": len(prepared), "sets_run": done, **took}
     if done and done == len(prepared):
-        planned = {"seconds": plan.seconds, "processor_seconds": plan.processor_seconds}
-        errors = {name: planned[name] / seconds - 1.0 for name, seconds in took.items() if seconds}
-        document["plan_error"] = errors | {"peak_mb": plan.peak_mb / document["peak_rss_mb"] - 1.0}
+        document["plan_error"] = _errors(plan, took, document["peak_rss_mb"])
     return SweepRun(folder, plan, document)
+
+
+def _errors(plan: SweepPlan, took: Mapping[str, float], peak_mb: float) -> dict[str, float]:
+    """Return by what share the plan was above what the whole sweep took."""
+    planned = {"seconds": plan.seconds, "processor_seconds": plan.processor_seconds}
+    errors = {name: planned[name] / seconds - 1.0 for name, seconds in took.items() if seconds}
+    return errors | {"peak_mb": plan.peak_mb / peak_mb - 1.0}
 
 
 class _Recorder:
@@ -187,10 +192,10 @@ def _run_blocks(
     return done
 
 
-def _fixed(instance: StrategyInstance, grid: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """Return the instance's own parameters that differ from the family's defaults and are not varied."""
+def _fixed(instance: StrategyInstance, grid: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Return the instance's own parameters that differ from the family's defaults, as grids of one value."""
     given = instance.params.model_dump(exclude_defaults=True)
-    return {name: value for name, value in given.items() if name not in grid}
+    return {name: [value] for name, value in given.items() if name not in grid}
 
 
 def _identity(inputs: Inputs, grid: Mapping[str, Sequence[Any]], metrics: Sequence[str]) -> str:
