@@ -65,7 +65,16 @@ def test_orders_are_split_by_the_mean_volume_of_the_last_bars(bridge: Path, mark
     assert found == {"BTC/USDT": [D("5.000")] * 3, "ETH/USDT": [D("5.000")] * 3}
 
 
-def test_of_two_timeframes_the_finer_one_says_what_a_market_bears(two: Path, market_at: MarketAt) -> None:
+@pytest.mark.parametrize("finer_first", [False, True])
+def test_of_two_timeframes_the_finer_one_says_what_a_market_bears(
+    two: Path, market_at: MarketAt, finer_first: bool
+) -> None:
+    if finer_first:
+        small = two.parent / "small.yaml"
+        lines = small.read_text().splitlines()
+        place = next(i for i, line in enumerate(lines) if "trend.yaml" in line)
+        lines[place : place + 2] = reversed(lines[place : place + 2])
+        small.write_text("\n".join(lines) + "\n")
     found = quantities(two, rising(200, market_at(200)), "max_slice_volume_pct: 0.5, max_slices: 3")
     # Half of 4 a bar, not of the 10 that a whole day has.
     assert found == {"BTC/USDT": [D("2.000")] * 3, "ETH/USDT": [D("2.000")] * 3}
