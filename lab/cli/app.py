@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import errno
-import gc
 import sys
 
 import typer
@@ -68,8 +66,6 @@ validating.register(app)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run ``mnemo`` and leave with its exit code; a user's mistake is one clear message."""
-    # The interpreter's last collections would go over every object of the imported libraries: two seconds.
-    atexit.register(gc.freeze)
     try:
         code = app(args=arguments, prog_name="mnemo", standalone_mode=False)
         if code == _INTERRUPTED:  # typer's word for Ctrl-C
