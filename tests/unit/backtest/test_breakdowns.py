@@ -100,3 +100,11 @@ def test_no_bars_have_no_parts() -> None:
     prices = np.full((3, 1), 10.0)
     idle = run_backtest(panel_of(prices, prices), np.zeros((3, 1)), costs=Costs())
     assert by_market(idle).height == 0
+
+
+def test_periods_and_windows_that_are_none_are_refused(bars: Bars) -> None:
+    with pytest.raises(ConfigError, match="every='day' not understood: use "):
+        by_period(hours(3_000), bars, every="day", timeframe="1h")
+    for window, threshold in ((0, 0.2), (5, 0.0), (5, -0.1), (5, float("nan"))):
+        with pytest.raises(ConfigError, match="expected 1 or more and above 0"):
+            regimes(np.ones(20), window=window, threshold=threshold)

@@ -160,3 +160,26 @@ def test_features_that_need_more_than_there_is_are_refused_before_they_are_compu
     with pytest.raises(ConfigError, match="the features of a single set need"):
         cache.arrays((mean("close", 5), mean("close", 6)))
     assert cache.computed == 3
+
+
+class Rivals(Crossing):
+    """A family that compares markets."""
+
+    family = "rivals"
+    per_market = False
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options", "text"),
+    [
+        (Crossing(), {"accounts": "apart"}, "accounts='apart' not understood: use 'shared' or 'alone'"),
+        (Rivals(), {"accounts": "alone"}, "family rivals compares markets with each other"),
+        (Crossing(), {"memory_mb": 0.0}, "memory_mb is 0, expected megabytes above 0"),
+        (Crossing(), {"memory_mb": float("nan")}, "memory_mb is nan, expected megabytes above 0"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(
+    panel: Panel, strategy: Crossing, options: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ConfigError, match=text):
+        sweep(strategy, {"fast": [5]}, panel, costs=Costs(), **options)
