@@ -30,6 +30,7 @@ __all__ = ["Checkpoint", "code_identity", "discard"]
 SCHEMA: Final = 2
 # What a killed search loses at most, beside the batch under way; a file costs some milliseconds.
 _SECONDS: Final = 1.0
+_REMOVED: Final = ".removed"
 _LIBRARIES: Final = ("cmaes", "numba", "numpy", "optuna", "scipy", "vectorbt")
 
 
@@ -129,12 +130,18 @@ def _read(block: Path) -> NDArray[np.void]:
 
 
 def discard(folder: Path | None) -> None:
-    """Remove the stored progress of a search whose result is kept elsewhere; none if `folder` is None."""
+    """Remove the stored progress of a search whose result is kept elsewhere; none if `folder` is None.
+
+    It is renamed first: who is killed meanwhile leaves all of it or nothing that would be taken up.
+    """
     if folder is None or not folder.exists():
         return
     try:
         with exclusive(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+            removed = folder.with_name(f"{folder.name}{_REMOVED}")
+            shutil.rmtree(removed, ignore_errors=True)
+            folder.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
     except StoreLockedError:
         return  # the same search runs again already, and will remove it
 

@@ -86,7 +86,8 @@ def _watch(child, root, after, delay):
 def complete(root: Path) -> bool:
     """Whether a tune was logged and left no progress behind."""
     finished = search_runs(root, tags={"kind": "tune"}).filter(pl.col("status") == "FINISHED")
-    return bool(finished.height) and not any((root / AREAS["progress"]).iterdir())
+    kept = [path for path in (root / AREAS["progress"]).iterdir() if path.suffix != ".removed"]
+    return bool(finished.height) and not kept
 
 
 def _states(root):

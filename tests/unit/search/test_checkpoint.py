@@ -149,3 +149,14 @@ def test_a_torn_block_is_named(panel, tmp_path):
     block.write_bytes(block.read_bytes()[:100])
     with pytest.raises(DataError, match=r"block-000000.npy: the stored progress .* cannot be read"):
         searched(instance, panel, fold_of(tmp_path))
+
+
+def test_what_a_killed_process_was_removing_is_not_taken_up(tmp_path):
+    folder = Checkpoint(tmp_path, {"test": 1}).folder
+    left = folder.with_name(f"{folder.name}.removed") / "fold-0000"
+    left.mkdir(parents=True)
+    (left / "block-000000.npy").write_bytes(b"")
+    assert Checkpoint(tmp_path, {"test": 1}).fold(0).read() is None
+    folder.mkdir()
+    discard(folder)
+    assert list(tmp_path.iterdir()) == []
