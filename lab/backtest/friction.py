@@ -15,10 +15,9 @@ import numpy as np
 from lab.backtest.kernel import (
     Desk,
     close_bar,
-    decide,
-    keep,
     new_desk,
     note_unpriced,
+    permit,
     plan,
     record,
     subtract,
@@ -256,7 +255,12 @@ def run_with_frictions(
         if t >= terms.lag:
             value = value_of(cash, desk.positions, tape.mark, t)
             _carry(t, tape, weights[t - terms.lag], goal, value, target)
-            state = decide(t, tape, target, value, state, terms, desk)
+            if terms.limited:
+                state = permit(
+                    t, tape, target, desk.positions, value, state, terms, desk.permitted, desk.reasons
+                )
+            else:
+                desk.permitted[:] = target
             if value > NOTHING:
                 if out.log.shape[0] > 0:
                     count = note_unpriced(t, tape, desk, out, count)
@@ -266,7 +270,9 @@ def run_with_frictions(
                     t, orders, tape, terms, market, desk, goal, cash, out, count
                 )
         before = close_bar(t, tape, desk.positions, cash, before, notional, costs, out.path)
-        keep(t, desk, out)
-        if targets.shape[0] > 0:
+        if out.positions.shape[0] > 0:
+            out.positions[t] = desk.positions
+            out.permitted[t] = desk.permitted
+            out.reasons[t] = desk.reasons
             targets[t] = target
     return count

@@ -39,8 +39,6 @@ from lab.risk import RiskState, look, observe, starting_state, step_into
 __all__ = [
     "Desk",
     "close_bar",
-    "decide",
-    "keep",
     "new_desk",
     "note_unpriced",
     "permit",
@@ -205,26 +203,6 @@ def permit(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def decide(
-    t: int, tape: Tape, target: Array, value: float, state: RiskState, terms: Terms, desk: Desk
-) -> RiskState:
-    """Fill what is permitted of `target`: all of it, unless risk acts."""
-    if terms.limited:
-        return permit(t, tape, target, desk.positions, value, state, terms, desk.permitted, desk.reasons)
-    desk.permitted[:] = target
-    return state
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def keep(t: int, desk: Desk, out: Outputs) -> None:
-    """Write what is held after bar `t`, and what was permitted, where that is asked for."""
-    if out.positions.shape[0] > 0:
-        out.positions[t] = desk.positions
-        out.permitted[t] = desk.permitted
-        out.reasons[t] = desk.reasons
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def close_bar(
     t: int,
     tape: Tape,
@@ -262,7 +240,12 @@ def run(tape: Tape, weights: Array, terms: Terms, out: Outputs) -> int:
         if t >= terms.lag:
             value = value_of(cash, desk.positions, tape.mark, t)
             target = weights[t - terms.lag]
-            state = decide(t, tape, target, value, state, terms, desk)
+            if terms.limited:
+                state = permit(
+                    t, tape, target, desk.positions, value, state, terms, desk.permitted, desk.reasons
+                )
+            else:
+                desk.permitted[:] = target
             if value > NOTHING:
                 if out.log.shape[0] > 0:
                     count = note_unpriced(t, tape, desk, out, count)
@@ -270,5 +253,8 @@ def run(tape: Tape, weights: Array, terms: Terms, out: Outputs) -> int:
                 sort(desk.keys, orders, desk.ranks, desk.sequence)
                 cash, notional, costs, count = _fill(t, orders, tape, terms, desk, cash, out, count)
         before = close_bar(t, tape, desk.positions, cash, before, notional, costs, out.path)
-        keep(t, desk, out)
+        if out.positions.shape[0] > 0:
+            out.positions[t] = desk.positions
+            out.permitted[t] = desk.permitted
+            out.reasons[t] = desk.reasons
     return count

@@ -42,7 +42,7 @@ MUTANTS = (
     Mutant("another sort expression", K, "desk.keys[i] = worth - desk.positions[i] * tape.mark[t, i]", "desk.keys[i] = desk.permitted[i]"),
     Mutant("quantity from the close", K, "desk.quantities[i] = worth / tape.mark[t, i]", "desk.quantities[i] = worth / tape.last[t, i]"),
     Mutant("sells more than is held", K, "traded = min(desk.positions[i], -quantity)", "traded = -quantity * 1.001"),
-    Mutant("breaker not persisted", K, "state = decide(", "_ = decide("),
+    Mutant("breaker not persisted", K, "state = permit(", "_ = permit("),
     Mutant("untradeable markets seen as tradeable", K, "state.tradeable[i] = not np.isnan(tape.price[t, i])", "state.tradeable[i] = True"),
     Mutant("marks carried out of order", P, "mark[t, i] = known\n            if not np.isnan(closes[t, i]):\n                known = closes[t, i]", "if not np.isnan(closes[t, i]):\n                known = closes[t, i]\n            mark[t, i] = known"),
     Mutant("lean: waits for nothing", L, "t, only = row + lag, decided[row]", "t, only = row, decided[row]"),
