@@ -92,6 +92,13 @@ def _imported(text: str, package: Path) -> list[str]:
     return files
 
 
+def _of_the_user() -> list[Path]:
+    try:
+        return [Path.home() / ".cache" / "mnemo-quant"]
+    except RuntimeError:  # neither HOME nor an entry among the system's users
+        return []
+
+
 @functools.cache
 def _folder(file: str, chosen: str) -> str | None:
     """Return the cache folder of a module, below `chosen` where the user chose one (NUMBA_CACHE_DIR).
@@ -101,7 +108,7 @@ def _folder(file: str, chosen: str) -> str | None:
     if not Path(file).is_relative_to(_PACKAGE):
         return chosen
     digest = source_digest(Path(file))[:20]
-    places = [Path(chosen)] if chosen else [_PACKAGE / "__pycache__", Path.home() / ".cache" / "mnemo-quant"]
+    places = [Path(chosen)] if chosen else [_PACKAGE / "__pycache__", *_of_the_user()]
     for place in places:
         folder = place / "kernels" / digest
         try:
