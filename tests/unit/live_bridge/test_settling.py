@@ -106,11 +106,12 @@ def test_a_failed_look_between_two_empty_ones_does_not_count(make: Make) -> None
     at = make()
     working = sent(at, BUY)
     at.time.passed = 10.0
-    at.account.answers(order=[None, None, VenueError("down"), None, None])
+    at.account.answers(order=[None, VenueError("down"), None, None])
     at.sender.settler.settle(working)
     assert settled(at)["status"] == "NOT_PLACED"
     assert settled(at)["reason"] == "two empty looks after its window"
-    # Two in a row: the first empty look is counted when the second comes back.
+    # Each of the two is a look at the order and, after it, at all else.
+    assert len(at.account.called("order")) == 3
     assert len(at.account.called("balances")) == 2
 
 
