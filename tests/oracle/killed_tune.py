@@ -86,7 +86,7 @@ def _watch(child, root, after, delay):
 def complete(root: Path) -> bool:
     """Whether a tune was logged and left no progress behind."""
     finished = search_runs(root, tags={"kind": "tune"}).filter(pl.col("status") == "FINISHED")
-    kept = [path for path in (root / AREAS["progress"]).iterdir() if path.suffix != ".removed"]
+    kept = [path for path in (root / AREAS["progress"]).glob("*") if path.suffix != ".removed"]
     return bool(finished.height) and not kept
 
 
