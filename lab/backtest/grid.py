@@ -93,9 +93,17 @@ class ParameterSets:
 
 
 def _check_distinct(name: str, values: Sequence[Any]) -> None:
-    seen = set()
+    seen: set[Hashable] = set()
     for value in values:
-        key = value if isinstance(value, Hashable) else repr(value)
+        key = _key(value)
         if key in seen:
             raise ConfigError(f"grid: {name} has the value {value!r} twice; list every value once")
         seen.add(key)
+
+
+def _key(value: Any) -> Hashable:
+    try:
+        hash(value)
+    except TypeError:  # a list, or a tuple that holds mappings, as an ensemble's members do
+        return repr(value)
+    return value

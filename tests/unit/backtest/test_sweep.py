@@ -71,6 +71,18 @@ def test_what_is_not_understood_is_refused(panel: Panel, grid: dict, metrics: tu
         sweep(strategy_of("time_series_momentum"), grid, panel, costs=Costs(), metrics=metrics)
 
 
+def test_values_that_hold_mappings_are_told_apart(panel: Panel) -> None:
+    half, whole = (
+        ({"family": "time_series_momentum", "weight": weight, "parameters": {"lookback_window": 5}},)
+        for weight in (0.5, 1.0)
+    )
+    ensemble = strategy_of("ensemble")
+    found = sweep(ensemble, {"members": [half, whole]}, panel, costs=Costs(), metrics=["exposure"])
+    assert found["exposure"][0] < found["exposure"][1]
+    with pytest.raises(ConfigError, match=r"members has the value .* twice"):
+        sweep(ensemble, {"members": [half, whole, half]}, panel, costs=Costs())
+
+
 @pytest.mark.parametrize("memory", [0.0, -1.0, np.nan])
 def test_memory_that_is_no_amount_is_refused(panel: Panel, memory: float) -> None:
     with pytest.raises(ConfigError, match="expected megabytes above 0"):
